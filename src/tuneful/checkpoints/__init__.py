@@ -1,0 +1,5 @@
+"""States that trials saved, as immutable folders of plain files: JSON, npz, safetensors, copied files."""
+
+from tuneful.checkpoints.folder import Checkpoints
+
+__all__ = ["Checkpoints"]

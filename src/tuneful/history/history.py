@@ -1,0 +1,438 @@
+"""Everything that is known of a study: the one thing that searchers, schedulers and pruners decide from."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuneful.history.curves import Curves
+from tuneful.history.job import Bound, Limits, Objective
+from tuneful.history.ranking import ranks, undominated
+from tuneful.history.row import Checkpoint, Row, State
+from tuneful.history.vocabulary import Vocabulary
+from tuneful.space import Config, Scalar, Space
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+_COLUMNS: dict[str, tuple[type, float]] = {
+    "state": (np.int8, State.QUEUED),
+    "reached": (np.int64, 0),
+    "until": (np.float64, np.inf),
+    "attempt": (np.int64, 0),
+    "began": (np.int64, 0),
+    "revision": (np.int64, 0),
+    "born": (np.int64, 0),
+    "begun": (np.int64, 0),
+    "ended": (np.int64, 0),
+    "space_version": (np.int64, 0),
+    "repeat_of": (np.int64, -1),
+    "parent": (np.int64, -1),
+    "parent_step": (np.int64, 0),
+    "distinct": (np.bool_, True),
+    "cost": (np.float64, 0.0),
+    "started_at": (np.float64, np.nan),
+    "finished_at": (np.float64, np.nan),
+}
+_TEXTS = ("why", "note", "error", "settings", "saved", "seen", "imported")
+_NOTHING: Mapping[str, Any] = {}
+
+
+class History:
+    """The trials of a study, one row each in the order of their numbers.
+
+    Lower is better everywhere in it, NaN is unknown, inf is failed. A view hides values, never rows, so a row
+    is always a trial's number.
+
+    Args:
+        space: What can vary now.
+        objectives: The studied metrics; the m columns of `y`.
+        bounds: The constraints on metrics; the k columns of `violations`.
+        seed: The seed of the study.
+        limits: How far it may go.
+
+    Attributes:
+        state: A `State` of each trial, (n,).
+        reached: The last step each has reported, (n,); `until`, the one it may go to (inf: to the end).
+        born, begun, ended: The revision at which each was recorded, first started and finished (0: not yet),
+            (n,): the order of starting and of finishing.
+        repeat_of, parent, parent_step: Which trial it repeats, or was forked from and where; -1 for none.
+        cost: Seconds of training, (n,).
+        version: Changes whenever anything does.
+        rev: The revision of the study in its store up to which everything is known.
+    """
+
+    state: NDArray[np.int8]
+    reached: Ints
+    until: Array
+    attempt: Ints
+    born: Ints
+    begun: Ints
+    ended: Ints
+    space_version: Ints
+    repeat_of: Ints
+    parent: Ints
+    parent_step: Ints
+    distinct: Flags
+    cost: Array
+    started_at: Array
+    finished_at: Array
+
+    def __init__(
+        self,
+        space: Space,
+        objectives: Sequence[Objective] = (Objective(),),
+        bounds: Sequence[Bound] = (),
+        *,
+        seed: int = 0,
+        limits: Limits | None = None,
+    ) -> None:
+        self.space = space
+        self.objectives = tuple(objectives)
+        self.bounds = tuple(bounds)
+        self.seed = seed
+        self.limits = limits or Limits()
+        self.space_number = 0
+        self.version = 0
+        self.rev = 0
+        self.curves: dict[str, Curves] = {}
+        self.metrics: dict[str, Array] = {}
+        self.started = 0
+        self._n = 0
+        self._store: dict[str, NDArray[Any]] = {
+            name: np.full(16, fill, dtype=kind) for name, (kind, fill) in _COLUMNS.items()
+        }
+        self._y = np.full((16, len(self.objectives)), np.nan)
+        self._violations = np.full((16, len(self.bounds)), np.nan)
+        self._texts: dict[str, dict[int, Any]] = {kind: {} for kind in _TEXTS}
+        self._unfinished: set[int] = set()
+        self._memo: dict[Hashable, tuple[int, Any]] = {}
+        self._vocabulary = Vocabulary(space)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _COLUMNS:
+            return self._store[name][: self._n]
+        raise AttributeError(f"A History has no {name!r}.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_memo": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    # What searchers read
+
+    @property
+    def x(self) -> Array:
+        """The configs in the unit cube of the current space, (n, d); NaN where a parameter does not exist."""
+        return self._vocabulary.encoded(self._n)[0]
+
+    @property
+    def inside(self) -> Flags:
+        """Which trials lie in the current space, (n,); models should not see the others."""
+        return self._vocabulary.encoded(self._n)[1]
+
+    @property
+    def y(self) -> Array:
+        """The studied metrics of finished trials, (n, m)."""
+        return self._y[: self._n]
+
+    @property
+    def violations(self) -> Array:
+        """By how much each trial breaks each constraint, (n, k); at most 0 is feasible."""
+        return self._violations[: self._n]
+
+    @property
+    def feasible(self) -> Flags:
+        """Which trials break no constraint that is known of them, (n,)."""
+        return ~np.any(self.violations > 0, axis=1)
+
+    @property
+    def means(self) -> Array:
+        """`y` with the mean over a trial and its repeats in the row of the trial, and NaN in those of repeats."""
+        if not np.any(self.repeat_of >= 0):
+            return self.y
+        root = np.where(self.repeat_of >= 0, self.repeat_of, np.arange(self._n))
+        mean = np.full_like(self.y, np.nan)
+        done = self.state == State.DONE
+        for j in range(self.y.shape[1]):
+            total = np.bincount(root[done], self.y[done, j], self._n)
+            count = np.bincount(root[done], minlength=self._n)
+            mean[:, j] = np.where(count > 0, total / np.maximum(count, 1), self.y[:, j])
+        mean[self.repeat_of >= 0] = np.nan
+        return mean
+
+    @property
+    def best(self) -> int | None:
+        """The done, feasible trial with the lowest first objective (the first of them); None if there is none."""
+        front = self.front
+        if not len(front):
+            return None
+        return int(front[np.argmin(self.means[front, 0])])
+
+    @property
+    def front(self) -> Ints:
+        """The done, feasible trials that no other beats in every objective; with one objective, the best."""
+        y = self.means
+        known = np.flatnonzero((self.state == State.DONE) & self.feasible & np.isfinite(y).all(axis=1))
+        if len(self.objectives) == 1:
+            return known[y[known, 0] == y[known, 0].min()][:1] if len(known) else known
+        return known[undominated(y[known])]
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The trials that are queued, running or paused, by number."""
+        return sorted(self._unfinished)
+
+    def of_state(self, state: State) -> list[int]:
+        """The unfinished trials of `state`, by number."""
+        states = self._store["state"]
+        return [trial for trial in sorted(self._unfinished) if states[trial] == state]
+
+    def config(self, trial: int) -> Config:
+        """The values of a trial by path."""
+        return self._vocabulary.config(trial)
+
+    def row(self, trial: int) -> Row:
+        """The facts of a trial, its curve apart."""
+        at = {name: column[trial].item() for name, column in self._store.items()}
+        until, parent, repeat_of = at["until"], at["parent"], at["repeat_of"]
+        return Row(
+            trial,
+            self.config(trial),
+            space=at["space_version"],
+            state=State(at["state"]),
+            rev=at["revision"],
+            born=at["born"],
+            begun=at["begun"],
+            ended=at["ended"],
+            until=None if np.isinf(until) else int(until),
+            step=at["reached"],
+            attempt=at["attempt"],
+            began=at["began"],
+            saved=self.text("saved", trial),
+            values={name: float(v[trial]) for name, v in self.metrics.items() if not np.isnan(v[trial])},
+            cost=at["cost"],
+            parent=None if parent < 0 else Checkpoint(parent, at["parent_step"]),
+            repeat_of=None if repeat_of < 0 else repeat_of,
+            imported=bool(self.text("imported", trial)),
+            note=self.text("note", trial),
+            why=self.text("why", trial),
+            seen=self.text("seen", trial),
+            settings=self.text("settings", trial),
+            error=self.text("error", trial),
+            started=None if np.isnan(at["started_at"]) else at["started_at"],
+            finished=None if np.isnan(at["finished_at"]) else at["finished_at"],
+        )
+
+    def contains(self, config: Mapping[str, Scalar]) -> bool:
+        """Whether some trial has this config already."""
+        return self.find(config) is not None
+
+    def find(self, config: Mapping[str, Scalar]) -> int | None:
+        """The first trial that has this config; None if none has."""
+        return self._vocabulary.find(config, self._n, self.state >= State.DONE if self.space.open else None)
+
+    def value_at(self, step: int, metric: str | None = None) -> Array:
+        """The value each trial reported at `step`, (n,), lower is better; NaN where it has not got there.
+
+        Args:
+            step: The step, from 1.
+            metric: The first objective by default; any other metric is given as it was reported.
+        """
+        name = self.objectives[0].metric if metric is None else metric
+        if name not in self.curves:
+            return np.full(self._n, np.nan)
+        return self.sign(name) * self.curves[name].at(step, self._n)
+
+    def curve(self, trial: int, metric: str | None = None) -> tuple[Ints, Array]:
+        """The (steps, values) that `trial` reported, lower is better."""
+        name = self.objectives[0].metric if metric is None else metric
+        if name not in self.curves:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        steps, values = self.curves[name].of(trial)
+        return steps, self.sign(name) * values
+
+    def rank_at(self, step: int) -> Array:
+        """One number for each trial from what it reported at `step`, (n,), lower is better; NaN unknown.
+
+        The value itself; with several objectives the non-dominated rank, then how crowded it is there.
+        """
+        if len(self.objectives) == 1:
+            return self.value_at(step)
+        return ranks(np.column_stack([self.value_at(step, o.metric) for o in self.objectives]))
+
+    def sign(self, metric: str) -> float:
+        """What to multiply the values of a metric with so that lower is better."""
+        return next((o.sign for o in self.objectives if o.metric == metric), 1.0)
+
+    def text(self, kind: str, trial: int) -> Any:
+        """The `why`, `note`, `error`, `settings`, `saved` or `seen` of a trial; empty or None if it has none."""
+        return self._texts[kind].get(trial, None if kind in ("error", "saved") else _NOTHING)
+
+    def recall(self, key: Hashable) -> tuple[int, Any] | None:
+        """The (version, value) last remembered under `key`; a memo that may be gone at any time."""
+        return self._memo.get(key)
+
+    def remember(self, key: Hashable, value: Any) -> None:
+        """Keep what is dear to compute for the next call. It must not change any decision."""
+        self._memo[key] = (self.version, value)
+
+    def as_of(self, rev: int) -> History:
+        """What was known at revision `rev`: later trials, results and reports are gone."""
+        past = History(self.space, self.objectives, self.bounds, seed=self.seed, limits=self.limits)
+        n = int(np.searchsorted(self.born, rev, side="right"))
+        past._n, past.rev, past.version = n, rev, self.version  # noqa: SLF001 - our own class
+        past._vocabulary = self._vocabulary  # noqa: SLF001
+        past._store = {name: column[:n].copy() for name, column in self._store.items()}  # noqa: SLF001
+        store, later = past._store, (self.ended[:n] > rev) | (self.ended[:n] == 0)  # noqa: SLF001
+        begun = (store["begun"] > 0) & (store["begun"] <= rev)
+        store["state"][later] = np.where(begun, State.RUNNING, State.QUEUED)[later]
+        store["ended"][later], store["finished_at"][later] = 0, np.nan
+        store["begun"][~begun] = 0
+        past._y, past._violations = self._y[:n].copy(), self._violations[:n].copy()  # noqa: SLF001
+        past._y[later], past._violations[later] = np.nan, np.nan  # noqa: SLF001
+        past.metrics = {name: np.where(later, np.nan, values[:n]) for name, values in self.metrics.items()}
+        past.curves = {name: curve.copy((curve.rev <= rev) & (curve.trial < n)) for name, curve in self.curves.items()}
+        reached = np.zeros(n, dtype=np.int64)
+        for curve in past.curves.values():
+            np.maximum.at(reached, curve.trial, curve.step)
+        store["reached"][:] = reached
+        past.started = int(np.count_nonzero(begun & store["distinct"]))
+        past._texts = {k: {t: v for t, v in d.items() if t < n} for k, d in self._texts.items()}  # noqa: SLF001
+        past._unfinished = set(np.flatnonzero(later).tolist())  # noqa: SLF001
+        return past
+
+    # What the study writes
+
+    def apply(self, row: Row) -> None:
+        """Take in the new state of a trial."""
+        trial = row.number
+        new = trial >= self._n
+        if new:
+            self._make_room(trial + 1)
+            self._n = trial + 1
+            before = False
+        else:
+            before = bool(self._store["begun"][trial] > 0) and bool(self._store["distinct"][trial])
+        self._write(row)
+        self.started += int(row.begun > 0 and row.distinct) - int(before)
+        self._vocabulary.put(trial, row.config)
+        if row.state.final:
+            self._unfinished.discard(trial)
+            self._finish(row)
+        else:
+            self._unfinished.add(trial)
+            if not new:
+                self._forget_result(trial)
+        self.version += 1
+
+    def report(self, trial: int, step: int, metrics: Mapping[str, float], rev: int | None = None) -> None:
+        """Take in what a trial reported at `step`."""
+        at = self.rev if rev is None else rev
+        if step <= self._store["reached"][trial]:  # reported again: the later word counts
+            for curve in self.curves.values():
+                curve.keep(~((curve.trial == trial) & (curve.step == step)))
+        for name, value in metrics.items():
+            self._curve(name).add(trial, step, value, at)
+        self._store["reached"][trial] = max(step, int(self._store["reached"][trial]))
+        self.version += 1
+
+    def restart(self, trial: int, after: int) -> None:
+        """Forget what a trial reported beyond step `after`: it begins again there."""
+        for curve in self.curves.values():
+            curve.drop(trial, after)
+        self._store["reached"][trial] = min(after, int(self._store["reached"][trial]))
+        self.version += 1
+
+    def move_to(self, space: Space, version: int) -> None:
+        """Search `space` from now on; the trials so far stay, encoded for it."""
+        self.space = space
+        self._vocabulary.move_to(space)
+        self.space_number = version
+        self.version += 1
+        self._memo.clear()
+
+    def learn(self, space: Space) -> None:
+        """Understand the trials of a space that is not the current one."""
+        self._vocabulary.learn(space)
+
+    def _write(self, row: Row) -> None:
+        store, trial = self._store, row.number
+        store["state"][trial] = row.state
+        store["reached"][trial] = row.step
+        store["until"][trial] = np.inf if row.until is None else row.until
+        store["attempt"][trial], store["began"][trial] = row.attempt, row.began
+        store["revision"][trial] = row.rev
+        store["born"][trial], store["begun"][trial], store["ended"][trial] = row.born, row.begun, row.ended
+        store["space_version"][trial] = row.space
+        store["distinct"][trial] = row.distinct
+        store["cost"][trial] = row.cost
+        if row.started is not None:
+            store["started_at"][trial] = row.started
+        if row.finished is not None:
+            store["finished_at"][trial] = row.finished
+        if row.repeat_of is not None:
+            store["repeat_of"][trial] = row.repeat_of
+        if row.parent is not None:
+            store["parent"][trial], store["parent_step"][trial] = row.parent
+        texts = self._texts
+        texts["seen"][trial] = row.seen
+        if row.why:
+            texts["why"][trial] = row.why
+        for kind in ("note", "error", "settings", "saved", "imported"):
+            if text := getattr(row, kind):
+                texts[kind][trial] = text
+            else:
+                texts[kind].pop(trial, None)
+
+    def _finish(self, row: Row) -> None:
+        trial = row.number
+        if row.curve is not None:
+            self.restart(trial, 0)
+            for name, (steps, values) in row.curve.items():
+                self._curve(name).extend(trial, steps, values, row.ended)
+            self._store["reached"][trial] = row.step
+        for name, value in row.values.items():
+            if name not in self.metrics:
+                self.metrics[name] = np.full(len(self._y), np.nan)
+            self.metrics[name][trial] = value
+        for j, objective in enumerate(self.objectives):
+            if row.state == State.DONE:
+                self._y[trial, j] = objective.sign * row.values.get(objective.metric, np.nan)
+            else:
+                self._y[trial, j] = np.inf if row.state == State.FAILED else np.nan
+        for j, bound in enumerate(self.bounds):
+            self._violations[trial, j] = bound.violation(row.values.get(bound.metric, np.nan))
+
+    def _forget_result(self, trial: int) -> None:
+        self._y[trial] = np.nan
+        self._violations[trial] = np.nan
+
+    def _curve(self, name: str) -> Curves:
+        if name not in self.curves:
+            self.curves[name] = Curves()
+        return self.curves[name]
+
+    def _make_room(self, n: int) -> None:
+        if n <= len(self._y):
+            return
+        room = max(2 * len(self._y), n)
+        wider = partial(_wider, room=room)
+        self._store = {name: wider(column, fill=_COLUMNS[name][1]) for name, column in self._store.items()}
+        self._y, self._violations = wider(self._y), wider(self._violations)
+        self.metrics = {name: wider(values) for name, values in self.metrics.items()}
+
+
+def _wider(column: NDArray[Any], room: int, fill: float = np.nan) -> NDArray[Any]:
+    wider = np.full((room, *column.shape[1:]), fill, dtype=column.dtype)
+    wider[: len(column)] = column
+    return wider

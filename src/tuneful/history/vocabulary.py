@@ -1,0 +1,148 @@
+"""The configs of all trials as one matrix, over every space that the study has had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuneful.space import Choice, Config, Domain, Scalar, Space
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+class Vocabulary:
+    """One raw column for every parameter that any space of the study had, wide enough for all its values.
+
+    The current space is encoded from it when asked, so changing the space loses nothing.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._domains: dict[str, Domain] = {}
+        self._places: dict[str, int] = {}
+        self._raw = np.full((16, 0), np.nan)
+        self._n = 0
+        self._keys: dict[bytes, int] | None = None
+        self.move_to(space)
+
+    def move_to(self, space: Space) -> None:
+        """Encode for `space` from now on."""
+        self.learn(space)
+        self._space = space
+        self._columns = np.array([self._places[path] for path in space.paths], dtype=np.intp)
+        self._unit = np.empty((0, len(space)))
+        self._inside = np.empty(0, dtype=bool)
+        self._encoded = 0
+
+    def learn(self, space: Space) -> None:
+        """Make room for the parameters and options of `space`."""
+        for parameter in space.parameters:
+            old = self._domains.get(parameter.path)
+            self._domains[parameter.path] = parameter.domain if old is None else old.widened(parameter.domain)
+        missing = [path for path in self._domains if path not in self._places]
+        if missing:
+            self._places |= {path: len(self._places) + i for i, path in enumerate(missing)}
+            more = np.full((len(self._raw), len(missing)), np.nan)
+            self._raw = np.hstack([self._raw, more])
+            self._keys = None
+
+    def put(self, trial: int, config: Mapping[str, Scalar]) -> None:
+        """Write the config of a trial."""
+        if trial >= len(self._raw):
+            more = np.full((max(len(self._raw), trial + 1 - len(self._raw)), self._raw.shape[1]), np.nan)
+            self._raw = np.vstack([self._raw, more])
+        row = self._row(config)
+        if trial < self._n:
+            if row.tobytes() == self._raw[trial].tobytes():
+                return
+            self._encoded = min(self._encoded, trial)
+            self._keys = None
+        self._raw[trial] = row
+        self._n = max(self._n, trial + 1)
+        if self._keys is not None:
+            self._keys.setdefault(row.tobytes(), trial)
+
+    def config(self, trial: int) -> Config:
+        """The values of a trial by path."""
+        row = self._raw[trial].tolist()
+        return {
+            path: self._domains[path].to_value(row[place])
+            for path, place in self._places.items()
+            if row[place] == row[place]  # noqa: PLR0124 - not NaN
+        }
+
+    def find(self, config: Mapping[str, Scalar], n: int, final: Flags | None) -> int | None:
+        """The first of `n` trials that has this config; None if none has.
+
+        Args:
+            config: Values by path.
+            n: How many trials there are.
+            final: For a space that still grows, which trials are over, (n,): those have shown which parameters
+                their configs have, and a config that agrees with one of them in all of these would repeat it.
+        """
+        row = self._row(config)
+        keys = self._known(n)
+        if (found := keys.get(row.tobytes())) is not None and (config or final is None):
+            return found
+        if final is None:
+            return None
+        known = ~np.isnan(row)
+        for shape in np.unique(~np.isnan(self._raw[:n][final]), axis=0):
+            if shape.any() and not (shape & ~known).any():
+                found = keys.get(np.where(shape, row, np.nan).tobytes())
+                if found is not None:
+                    return found
+        return None
+
+    def encoded(self, n: int) -> tuple[Array, Flags]:
+        """The first `n` configs in the unit cube of the current space (n, d), and which lie in it (n,)."""
+        if self._encoded < n:
+            self._encode(self._encoded, n)
+            self._encoded = n
+        return self._unit[:n], self._inside[:n]
+
+    def _encode(self, start: int, stop: int) -> None:
+        if len(self._unit) < stop:
+            room = max(stop, 2 * len(self._unit))
+            self._unit = np.vstack([self._unit, np.empty((room - len(self._unit), len(self._space)))])
+            self._inside = np.append(self._inside, np.empty(room - len(self._inside), dtype=bool))
+        raw = self._raw[start:stop]
+        others = np.setdiff1d(np.arange(raw.shape[1]), self._columns)
+        inside = np.isnan(raw[:, others]).all(axis=1)
+        current = np.empty((stop - start, len(self._space)))
+        for place, parameter in enumerate(self._space.parameters):
+            column, fits = _translated(raw[:, self._columns[place]], self._domains[parameter.path], parameter.domain)
+            current[:, place] = column
+            inside &= fits
+        current[~inside] = np.nan
+        self._unit[start:stop] = self._space.encode(current)
+        self._inside[start:stop] = inside
+
+    def _row(self, config: Mapping[str, Scalar]) -> Array:
+        row = np.full(self._raw.shape[1], np.nan)
+        for path, value in config.items():
+            row[self._places[path]] = self._domains[path].position(value)
+        return row
+
+    def _known(self, n: int) -> dict[bytes, int]:
+        if self._keys is None:
+            self._keys = {}
+            for trial, row in enumerate(self._raw[:n]):
+                self._keys.setdefault(row.tobytes(), trial)
+        return self._keys
+
+
+def _translated(raw: Array, wide: Domain, current: Domain) -> tuple[Array, Flags]:
+    """A column of the vocabulary in the terms of the current domain, and where it fits or is absent."""
+    absent = np.isnan(raw)
+    if isinstance(current, Choice):
+        assert isinstance(wide, Choice)
+        if wide.keys == current.keys:
+            return raw, np.ones(len(raw), dtype=bool)
+        places = {key: place for place, key in enumerate(current.keys)}
+        table = np.array([places.get(key, np.nan) for key in wide.keys])
+        column = np.where(absent, np.nan, table[np.where(absent, 0, raw).astype(np.intp)])
+        return column, absent | ~np.isnan(column)
+    return raw, absent | ((raw >= current.low) & (raw <= current.high))

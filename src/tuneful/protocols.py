@@ -1,0 +1,157 @@
+"""The roles of the system: three that decide, two that act. This page is its map.
+
+What to try, what to run next and whether a trial is still worth its time are each one pure function of the
+history: they keep no state, do no I/O, and draw only from `rng`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from tuneful.history import History, Job, Proposal, Report, Row
+from tuneful.space import Config
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """Decides what to try."""
+
+    def propose(self, history: History, n: int) -> list[Proposal]:
+        """Up to `n` configs that no trial has. Fewer: there are no more, or none before others finish."""
+
+
+@runtime_checkable
+class Scheduler(Protocol):
+    """Decides what to run next, and how far."""
+
+    def plan(self, history: History, n: int) -> list[Job]:
+        """Up to `n` jobs. Fewer: wait for the running trials; or, if none runs, done."""
+
+
+@runtime_checkable
+class Pruner(Protocol):
+    """Decides whether a running trial is still worth its time."""
+
+    def __call__(self, history: History, trial: int) -> bool:
+        """Whether to end `trial` after the step that it has reached."""
+
+
+class StudyRow(NamedTuple):
+    """What a store keeps of a study itself: JSON values."""
+
+    name: str
+    form: Mapping[str, Any]
+
+
+class Claim(NamedTuple):
+    """The right to run an attempt of a trial; writes under an older one are refused."""
+
+    number: int
+    attempt: int
+    token: str
+
+
+class Changes(NamedTuple):
+    """What happened to a study after a revision.
+
+    Attributes:
+        rev: The revision up to which everything is told.
+        spaces: New (version, space as JSON), oldest first.
+        rows: Trials that are new or changed, in the order of their changes.
+        reports: What unfinished trials reported, with the revision; everything, for those started again.
+        more: Whether there is more to ask for, after `rev`.
+    """
+
+    rev: int
+    spaces: Sequence[tuple[int, Mapping[str, Any]]] = ()
+    rows: Sequence[Row] = ()
+    reports: Sequence[tuple[int, Report]] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes:
+        row: The trial as it shall be: in a final state, paused, or back in the queue.
+        why: For an attempt that ended early: interrupted, lost or error.
+        config_changed: Whether the config has to be written again (define-by-run).
+        reported: Whether reports of it are in the store.
+    """
+
+    row: Row
+    why: str | None = None
+    config_changed: bool = False
+    reported: bool = False
+
+
+class Store(Protocol):
+    """Where studies live. Each method is one transaction: it happens fully or not at all.
+
+    The revision of a study counts its changes, from 1. Methods that write return the new revision; None means that
+    somebody else was faster: `sync` and decide again.
+    """
+
+    def open(self, name: str, form: Mapping[str, Any], space: Mapping[str, Any], first: Config | None) -> bool:
+        """Create study `name` unless it is there, with `first` queued as trial 0. Whether it was created."""
+
+    def study(self, name: str) -> StudyRow | None:
+        """What is kept of a study itself; None if it is not there."""
+
+    def studies(self) -> list[str]:
+        """The names of all studies, oldest first."""
+
+    def spaces(self, name: str) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        """The (version, space as JSON) that a study has had, oldest first."""
+
+    def sync(self, name: str, rev: int) -> Changes:
+        """What happened after revision `rev`, or the first part of it."""
+
+    def grow(self, name: str, version: int, space: Mapping[str, Any]) -> int | None:
+        """Add a space as `version`, which must be the next one."""
+
+    def create(self, name: str, rows: Sequence[Row], worker: str | None) -> tuple[int, list[Claim]] | None:
+        """Record trials under the next numbers, which must be theirs; fills in their revisions, claims the running."""
+
+    def claim(self, name: str, row: Row, worker: str | None) -> tuple[int, Claim] | None:
+        """Run a queued or paused trial until `row.until`, if it has not changed since `row.rev`."""
+
+    def report(self, name: str, claim: Claim, row: Row, reports: Sequence[Report]) -> int | None:
+        """Write what a running trial reported, its step, cost and checkpoint. None: the claim is void."""
+
+    def finish(self, name: str, claim: Claim, outcome: Outcome) -> int | None:
+        """End an attempt. None: the claim is void, and the result was set aside."""
+
+    def claim_of(self, name: str, number: int) -> Claim | None:
+        """The claim under which a trial runs now."""
+
+    def runs_elsewhere(self, name: str, worker: str | None) -> bool:
+        """Whether other workers that are taken to live run trials of a study."""
+
+    def beat(self, worker: str, seconds: float) -> bool:
+        """Say that `worker` will live for so many seconds more. False: it had been given up."""
+
+    def reap(self) -> int:
+        """Queue again what workers that died were running; how many trials."""
+
+    def delete(self, name: str) -> None:
+        """Remove a study and all its trials."""
+
+    def close(self, worker: str | None = None) -> None:
+        """Let go of everything; what `worker` still runs is queued again."""
+
+
+def rng(seed: int, number: int, purpose: str) -> np.random.Generator:
+    """The generator for one purpose of one trial: same seed, number and purpose, same draws.
+
+    >>> bool(rng(0, 3, "draw").random() == rng(0, 3, "draw").random())
+    True
+    """
+    return np.random.default_rng([seed, number, zlib.crc32(purpose.encode())])
+

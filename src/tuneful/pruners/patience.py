@@ -1,0 +1,47 @@
+"""Early stopping of one trial: no more gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuneful.errors import StudyError
+from tuneful.history import History
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Ends a trial that has not improved on its own best value for `steps` steps.
+
+    Never at a first bump: validation loss rises and falls again, so a few steps of waiting are part of the rule.
+
+    Attributes:
+        steps: Steps without gain to wait for, at least 2. Keras and Lightning users commonly wait 3 to 10.
+        min_delta: Gains smaller than this do not count.
+        warmup: Steps during which nothing is ended.
+
+    Raises:
+        StudyError: `steps` is below 2.
+
+    References:
+        Prechelt, "Early stopping, but when?", 1998.
+    """
+
+    steps: int = 5
+    min_delta: float = 0.0
+    warmup: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise StudyError(f"Patience({self.steps}): wait for 2 steps at least; one bump says nothing.")
+
+    def __call__(self, history: History, trial: int) -> bool:
+        steps, values = history.curve(trial)
+        if len(steps) < 2 or steps[-1] <= self.warmup:
+            return False
+        best, since = np.inf, int(steps[0])
+        for step, value in zip(steps.tolist(), values.tolist(), strict=True):
+            if value < best - self.min_delta:
+                best, since = value, step
+        return int(steps[-1]) - since >= self.steps

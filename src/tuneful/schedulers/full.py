@@ -1,0 +1,34 @@
+"""Every trial to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuneful.history import History, Job, State
+from tuneful.protocols import Searcher
+
+
+@dataclass(frozen=True)
+class Full:
+    """Runs every trial to its end: first those that wait, then new ones, up to the limits.
+
+    Attributes:
+        searcher: Proposes the new trials.
+    """
+
+    searcher: Searcher
+
+    def plan(self, history: History, n: int) -> list[Job]:
+        waiting = history.of_state(State.QUEUED) + history.of_state(State.PAUSED)
+        limits, room = history.limits, n
+        if limits.trials is not None:
+            room = max(0, limits.trials - history.started)
+            begun = history.begun
+            waiting = [t for t in waiting if begun[t] > 0] + [t for t in waiting if begun[t] == 0][:room]
+        jobs = [Job.resume(history, trial) for trial in waiting[:n]]
+        new = min(n - len(jobs), room - sum(history.begun[job.trial] == 0 for job in jobs))
+        if limits.total_steps is not None and int(history.reached.sum()) >= limits.total_steps:
+            new = 0
+        if new <= 0:
+            return jobs
+        return jobs + [Job.new(proposal) for proposal in self.searcher.propose(history, new)]

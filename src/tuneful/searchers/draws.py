@@ -1,0 +1,101 @@
+"""Finding configs that no trial has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import count, islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuneful.history import History, Proposal
+from tuneful.protocols import rng
+from tuneful.space import Config, Space
+
+Array = NDArray[np.float64]
+
+BLOCK = 64  # rows decoded together: 64 cost about as much as two
+_LISTED = 1_000_000  # configs of a finite space that are listed to find those left
+_TRIED = {True: 256, False: 100_000}  # rows passed over before a space that can, cannot be listed is given up
+
+
+def combinations(space: Space) -> float:
+    """How many configs a space has, constraints apart; inf if a parameter is continuous."""
+    if any(parameter.domain.size == math.inf for parameter in space.parameters):
+        return math.inf
+    return space.enumeration().size
+
+
+def is_new(history: History, config: Config, taken: Collection[Config]) -> bool:
+    """Whether `config` is feasible, none of `taken`, and no trial's."""
+    return config not in taken and history.space.satisfies(config) and not history.contains(config)
+
+
+def random_rows(history: History, number: int, purpose: str) -> Iterator[Array]:
+    """Raw rows (d,) drawn for trial `number`, without end; the first is part of a block shared with its neighbours."""
+    space = history.space
+    first = number - number % BLOCK
+    known = history.recall(purpose)
+    if known is None or known[1][0] != first:
+        block = space.draw(rng(history.seed, first, purpose).random((BLOCK, len(space))))
+        history.remember(purpose, (first, block))
+    else:
+        block = known[1][1]
+    yield block[number - first]
+    for k in count(1):
+        yield from space.draw(rng(history.seed, number, f"{purpose} {k}").random((BLOCK, len(space))))
+
+
+def each_new(
+    history: History, n: int, rows: Callable[[int], Iterable[Array]], why: Mapping[str, Any]
+) -> list[Proposal]:
+    """Proposals for the next `n` trials: for each, the first of `rows(number)` that is new.
+
+    A number gets the same config whoever asks for it, since the trials before it are known by then.
+    """
+    space, proposals = history.space, list[Proposal]()
+    taken: list[Config] = []
+    tries = _TRIED[combinations(space) <= _LISTED]
+    for number in range(len(history), len(history) + n):
+        configs = (space.config(row) for row in islice(rows(number), tries))
+        config = next((c for c in configs if is_new(history, c, taken)), None) or _left(history, number, taken)
+        if config is None:
+            break
+        taken.append(config)
+        proposals.append(Proposal(config, why))
+    return proposals
+
+
+def next_of(
+    history: History, n: int, key: str, row: Callable[[int], Array | None], why: Mapping[str, Any]
+) -> list[Proposal]:
+    """The first `n` new configs of a sequence of raw rows; `row(i)` is None past its end.
+
+    Trials never vanish, so what was passed over once is passed over for ever; `key` remembers where to begin.
+    """
+    space, proposals = history.space, list[Proposal]()
+    known = history.recall(key)
+    start = index = known[1] if known else 0
+    taken: list[Config] = []
+    while len(proposals) < n and (found := row(index)) is not None:
+        config = space.config(found)
+        if is_new(history, config, taken):
+            taken.append(config)
+            proposals.append(Proposal(config, {**why, "index": index}))
+        elif not taken:
+            start = index + 1
+        index += 1
+    history.remember(key, start)
+    return proposals
+
+
+def _left(history: History, number: int, taken: Collection[Config]) -> Config | None:
+    """A new config of a finite space in which hardly any are left; None if none is, or they cannot be listed."""
+    space = history.space
+    if combinations(space) > _LISTED:
+        return None
+    every = space.enumeration()
+    left = [c for c in map(space.config, map(every.row, range(every.size))) if is_new(history, c, taken)]
+    return left[int(rng(history.seed, number, "left").integers(len(left)))] if left else None

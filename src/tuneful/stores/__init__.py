@@ -1,0 +1,5 @@
+"""Where studies live."""
+
+from tuneful.stores.address import Address as Address
+from tuneful.stores.address import parse_address as parse_address
+from tuneful.stores.sqlite import SqliteStore as SqliteStore

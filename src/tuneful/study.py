@@ -1,0 +1,433 @@
+"""A study: one search for the best setting."""
+
+from __future__ import annotations
+
+import os
+import random
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tuneful import display, frames
+from tuneful.checkpoints import Checkpoints
+from tuneful.errors import StudyError, StudyNotFound
+from tuneful.goals import Goals, bounds_of, describe, goals_from_json, goals_to_json, objectives_of
+from tuneful.history import History, Limits, Row
+from tuneful.lookup import pruner_of, scheduler_of, searcher_of
+from tuneful.objective import signature_spec, space_of
+from tuneful.outcome import ended
+from tuneful.protocols import Pruner, Scheduler, Searcher, rng
+from tuneful.record import Record, Records
+from tuneful.runner import Callback, Rules, Runner, seconds_of
+from tuneful.session import LEASE, Session
+from tuneful.space import Space
+from tuneful.stores import Address, SqliteStore, parse_address
+from tuneful.trial import Trial
+
+
+class Study:
+    """One search for the best setting: a space, what good means, and all its trials.
+
+    Args:
+        space: What can vary: a Space, a dict, a dataclass; None for an objective that asks its trial
+            (`trial.suggest_float(...)`), or for the space that is stored.
+        minimize, maximize: The studied metric, or several. By default the objective's value is minimized.
+        constraints: What a good trial satisfies, like `"memory_gb <= 4"`, on metrics.
+        search: A searcher or its name: auto, random, sobol, halton, grid, one_at_a_time.
+        schedule: A scheduler or its name: full.
+        prune: A pruner, its name, or several: median, percentile, patience, threshold, diverged. By default a
+            trial ends when what is studied becomes NaN or infinite.
+        study: Where it lives: a file, `"runs.db"`, or one study of several in it, `"runs.db#digits"`. Opening creates or
+            goes on. Nothing: in memory.
+        seed: Makes it repeatable: with one worker, the same seed gives the same trials. Drawn if not given.
+        settings: System settings that change how fast a model trains, not what it learns (workers of the loader,
+            pinned memory): handed to objectives that take them, recorded, never searched.
+        of: The value of a trial: its `last` reported one, or the `best` of its steps.
+        checkpoints: The folder for states that trials save; beside the file by default.
+
+    Raises:
+        StudyError: it exists with other objectives or another seed, or an argument is impossible.
+        SpaceError: the space is impossible.
+        StoreError: the file cannot be used; the message says why.
+
+    >>> study = Study({"x": [0, 1, 2, 3]}, seed=0)
+    >>> while trial := study.ask():
+    ...     study.tell(trial, (trial.params["x"] - 2) ** 2)
+    >>> study.best.params
+    {'x': 2}
+    """
+
+    def __init__(
+        self,
+        space: object = None,
+        *,
+        minimize: str | Sequence[str] | None = None,
+        maximize: str | Sequence[str] | None = None,
+        constraints: str | Iterable[str] = (),
+        search: str | Searcher = "auto",
+        schedule: str | Scheduler = "full",
+        prune: str | Pruner | Sequence[str | Pruner] | None = "diverged",
+        study: str | Path | None = None,
+        seed: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+        of: Literal["last", "best"] = "last",
+        checkpoints: str | Path | None = None,
+    ) -> None:
+        if of not in ("last", "best"):
+            raise StudyError(f"of={of!r}: the value of a trial is its 'last' or its 'best' step.")
+        self._search = searcher_of(search)
+        self._schedule = scheduler_of(schedule, self._search)
+        pruner = pruner_of(prune)
+        wanted = None if space is None else space_of(_no_objective, space)
+        goals = objectives_of(minimize, maximize), bounds_of(constraints)
+        given = minimize is not None or maximize is not None, bool(goals[1])
+        self.address: Address = parse_address(study)
+        store = SqliteStore(self.address.path)
+        try:
+            self._open(store, wanted, goals, given, seed, of, checkpoints, settings or {})
+        except BaseException:
+            store.close()
+            raise
+        self._session.pruner = pruner
+        self.status = "new" if self.created else "open"
+        self._finalizer = weakref.finalize(self, _close, self._session, os.getpid())
+
+    def _open(
+        self,
+        store: SqliteStore,
+        wanted: Space | None,
+        goals: Goals,
+        given: tuple[bool, bool],
+        seed: int | None,
+        of: str,
+        checkpoints: str | Path | None,
+        settings: Mapping[str, Any],
+    ) -> None:
+        name, path = self.address.name, self.address.path
+        first = wanted if wanted is not None else Space({}, open=True)
+        drawn = random.SystemRandom().randrange(2**31) if seed is None else _seed(seed)
+        kind = {**goals_to_json(*goals), "seed": drawn, "of": of}
+        self.created = store.open(name, kind, first.to_json(), first.default)
+        kept = store.study(name)
+        assert kept is not None
+        objectives, bounds = goals_from_json(kept.form)
+        if given[0] and objectives != goals[0]:
+            raise StudyError(f"The study {self.address} {describe(objectives)}, and not {describe(goals[0])}. {_OTHER}")
+        if given[1] and bounds != goals[1]:
+            raise StudyError(f"The study {self.address} has the constraints {list(bounds)}, not {list(goals[1])}. {_OTHER}")
+        if seed is not None and kept.form["seed"] != seed:
+            raise StudyError(f"The study {self.address} has the seed {kept.form['seed']}, and not {seed}. {_OTHER}")
+        self._of = kept.form["of"]
+        stored = store.spaces(name)
+        version, form = stored[-1]
+        mine = first if wanted is not None else Space.from_json(form)
+        history = History(mine, objectives, bounds, seed=kept.form["seed"])
+        history.space_number = version
+        folder = checkpoints if checkpoints is not None or path is None else Path(f"{path}.checkpoints") / name
+        self._session = Session(
+            store,
+            name,
+            history,
+            Checkpoints(folder),
+            spaces={v: mine if f == mine.to_json() else Space.from_json(f) for v, f in stored},
+            settings=settings,
+            shared=path is not None,
+        )
+        if path is not None:
+            store.reap()
+        self._session.sync()
+        if mine.to_json() != form:
+            self._session.change_space(lambda _: mine)
+
+    # Running
+
+    def run(
+        self,
+        objective: Callable[..., Any],
+        *,
+        trials: int | None = None,
+        timeout: float | str | None = None,
+        target: float | None = None,
+        patience: int | None = None,
+        total_steps: int | None = None,
+        max_failures: int = 3,
+        callbacks: Sequence[Callback] = (),
+        quiet: bool = False,
+    ) -> Study:
+        """Try settings until a limit is reached or none is left.
+
+        Interrupted by Ctrl-C, it puts the running trial back into the queue with its checkpoint and returns; by
+        SIGTERM, the same and the process ends.
+
+        Args:
+            objective: A function of the parameters, of `trial`, or of both. It returns the value, a dict of
+                metrics, or nothing if it reported.
+            trials: Distinct configs to start in all, counted over resumes and workers.
+            timeout: Seconds, or like "90s", "20m", "2h": nothing new is started after it.
+            target: Stop when the first objective is at least this good.
+            patience: Stop when so many trials in a row brought no gain.
+            total_steps: Steps to train in all; nothing new is started after them.
+            max_failures: Stop with an error when so many trials have failed and none has succeeded.
+            callbacks: Called as `callback(study, record)` after each trial that ends here; True stops.
+            quiet: Print nothing.
+
+        Returns:
+            The study itself; `status` says why it ended.
+
+        Raises:
+            ObjectiveError: the objective cannot be called, never gives the studied metric, or always fails.
+        """
+        limits = Limits(_count("trials", trials), _count("total_steps", total_steps))
+        rules = Rules(seconds_of(timeout), target, _count("patience", patience), _count("max_failures", max_failures) or 3)
+        self._session.history.limits = limits
+        self._take_signature(objective)
+        lines = None if quiet else display.Lines(self, limits)
+        Runner(self, self._session, self._schedule, objective, rules, callbacks, lines, self._of).run()
+        return self
+
+    def _take_signature(self, objective: Callable[..., Any]) -> None:
+        """Search what the objective's signature declares, if nothing else says what can vary."""
+        if self.space.open and not len(self.history) and (spec := signature_spec(objective)):
+            space = Space(spec)
+            self._session.change_space(lambda _: space)
+            if space.default is not None:
+                self._session.add(Row(0, space.default, why={"searcher": "default"}))
+
+    def ask(self, *, lease: float | None = LEASE) -> Trial | None:
+        """A trial to run now; None if there is nothing to do now.
+
+        The trial is this process's as long as it lives. With `lease=None` it is nobody's: it never expires, and may
+        be told by number from anywhere, any time.
+        """
+        found = self._session.next(self._schedule, 1, lease)
+        return found[0] if found else None
+
+    def tell(
+        self,
+        trial: Trial | int,
+        value: Any = None,
+        *,
+        state: Literal["done", "pruned", "failed", "queued"] = "done",
+        error: BaseException | str | None = None,
+    ) -> bool:
+        """End a trial.
+
+        Args:
+            trial: The trial, or its number.
+            value: Its value, or a dict of metrics; None for its last report.
+            state: `done`; `pruned`, for one not worth finishing; `failed`; `queued`, to run it again later.
+            error: Why it failed.
+
+        Returns:
+            Whether it counts. False: the trial had been given to another worker, and the result was set aside.
+
+        Raises:
+            ObjectiveError: the value is no number, or the studied metric is missing; the trial still runs.
+            StudyError: the trial does not run.
+        """
+        known = self._session.adopt(trial) if isinstance(trial, (int, np.integer)) else trial
+        if known.number not in self._session.live and not isinstance(trial, (int, np.integer)):
+            raise StudyError(f"Trial {known.number} does not run any more; it was told before, or given back.")
+        return ended(self._session, known, value, self._of, state="failed" if error is not None else state, error=error)
+
+    def enqueue(self, params: Mapping[str, Any], *, repeat: bool = False) -> int:
+        """Have a config tried next; what is left out takes its default, or is drawn.
+
+        Args:
+            params: Values by name, nested like the space, or by path.
+            repeat: Try it again although a trial has this config, with another seed, to see the noise.
+
+        Returns:
+            The number of the trial.
+
+        Raises:
+            SpaceError: a name is unknown or a value outside its range.
+            StudyError: a trial has this config already.
+        """
+        self._session.refresh()
+        history = self._session.history
+        if history.space.open:
+            unknown = {name: value for name, value in params.items() if name not in history.space}
+            if unknown or len(params) < len(history.space):
+                row = Row(0, {}, note={"given": dict(params)}, why={"searcher": "enqueued"})
+                return self._session.add(row)
+        q = rng(history.seed, len(history), "enqueue").random(len(history.space))
+        config = history.space.complete(params, q)
+        earlier = history.find(config)
+        if earlier is not None and not repeat:
+            raise StudyError(
+                f"Trial {earlier} has this config already. To run it again with another seed, pass repeat=True."
+            )
+        why = {"searcher": "enqueued"}
+        return self._session.add(Row(0, config, why=why, repeat_of=earlier if repeat else None))
+
+    # Results
+
+    @property
+    def space(self) -> Space:
+        """What can vary."""
+        return self._session.history.space
+
+    @property
+    def history(self) -> History:
+        """Everything known, in arrays: what searchers decide from."""
+        return self._session.history
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return self._session.history.seed
+
+    @property
+    def trials(self) -> Records:
+        """All trials, by number."""
+        return self._records(range(len(self._session.history)))
+
+    @property
+    def best(self) -> Record:
+        """The best trial: done, feasible, best in the first objective (the mean, where it was repeated).
+
+        Raises:
+            StudyError: no trial is done.
+        """
+        best = self._session.history.best
+        if best is None:
+            raise StudyError(f"No trial is done yet: {display.counts(self._session.history) or 'none has started'}.")
+        return self._records([best])[0]
+
+    @property
+    def front(self) -> Records:
+        """The done, feasible trials that no other beats in every objective."""
+        return self._records(self._session.history.front.tolist())
+
+    @property
+    def baseline(self) -> Record | None:
+        """Trial 0, if it is the config of the defaults; what every result is to be compared with."""
+        history = self._session.history
+        if len(history) and history.text("why", 0).get("searcher") == "default":
+            return self._records([0])[0]
+        return None
+
+    def sync(self) -> Study:
+        """Read what other processes have done since."""
+        self._session.sync()
+        return self
+
+    def close(self) -> None:
+        """Give back what still runs, and close the file. Called by itself at exit."""
+        self._finalizer()
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, one row a trial."""
+        return frames.to_pandas(self.trials)
+
+    def to_polars(self) -> Any:
+        """A polars DataFrame, one row a trial."""
+        return frames.to_polars(self.trials)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Everything about the study as JSON text, with curves and errors; written to `path` if given."""
+        return frames.to_json(self, path)
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """One line a trial as CSV; written to `path` if given. Cells that a spreadsheet would run are quoted."""
+        return frames.to_csv(self.trials, path)
+
+    def __str__(self) -> str:
+        return display.summary(self)
+
+    def __repr__(self) -> str:
+        return f"<study {self.address}: {display.counts(self._session.history) or 'no trials'}>"
+
+    def _repr_html_(self) -> str:
+        return display.html(self)
+
+    def _records(self, numbers: Sequence[int]) -> Records:
+        return Records(numbers, self._session.history, self._session.spaces)
+
+
+_OTHER = "Open it as it is, or take another name."
+
+
+def minimize(
+    objective: Callable[..., Any], space: object = None, *, metric: str = "value", **options: Any
+) -> Study:
+    """Search the setting with the lowest value.
+
+    Args:
+        objective: What to minimize: a function of the parameters, or of a trial.
+        space: What can vary; by default what the objective's signature declares.
+        metric: The metric to study, of an objective that returns a dict.
+        options: Arguments of `Study` and of `Study.run`.
+
+    Returns:
+        The study: `study.best.params`, `study.best.value`.
+
+    >>> from typing import Annotated
+    >>> import tuneful as tn
+    >>> def bowl(x: Annotated[float, tn.Float(-1, 1)] = 0.5) -> float:
+    ...     return x**2
+    >>> tn.minimize(bowl, trials=20, seed=1, quiet=True).best.value < 0.01
+    True
+    """
+    return _searched(objective, space, {"minimize": metric}, options)
+
+
+def maximize(
+    objective: Callable[..., Any], space: object = None, *, metric: str = "value", **options: Any
+) -> Study:
+    """Search the setting with the highest value; see `minimize`."""
+    return _searched(objective, space, {"maximize": metric}, options)
+
+
+def open_study(study: str | Path) -> Study:
+    """A study that exists, to look at it or go on with it.
+
+    Raises:
+        StudyNotFound: there is none.
+    """
+    address = parse_address(study)
+    if address.path is None or not address.path.exists():
+        raise StudyNotFound(f"There is no file {address.path}.")
+    store = SqliteStore(address.path)
+    try:
+        if store.study(address.name) is None:
+            names = store.studies()
+            raise StudyNotFound(f"There is no study {address.name!r} in {address.path}. It has {', '.join(names) or 'none'}.")
+    finally:
+        store.close()
+    return Study(study=study)
+
+
+_RUN = ("trials", "timeout", "target", "patience", "total_steps", "max_failures", "callbacks", "quiet")
+
+
+def _searched(objective: Callable[..., Any], space: object, goal: dict[str, str], options: dict[str, Any]) -> Study:
+    running = {name: options.pop(name) for name in _RUN if name in options}
+    if unknown := options.keys() - set(Study.__init__.__kwdefaults__ or {}):
+        known = sorted({*(Study.__init__.__kwdefaults__ or {}), *_RUN} - {"minimize", "maximize"})
+        raise StudyError(f"There is no option {sorted(unknown)[0]!r}. The options are {', '.join(known)}.")
+    return Study(space_of(objective, space), **goal, **options).run(objective, **running)
+
+
+def _close(session: Session, pid: int) -> None:
+    if os.getpid() == pid:  # a forked child holds nothing
+        session.close()
+
+
+def _no_objective() -> None: ...
+
+
+def _seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise StudyError(f"seed={seed!r}: pass a whole number from 0 to 2**63 - 1.")
+    return int(seed)
+
+
+def _count(name: str, value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
+        raise StudyError(f"{name}={value!r}: pass a whole number, 1 or more.")
+    return value

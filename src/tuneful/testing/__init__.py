@@ -1,0 +1,1 @@
+"""What algorithms of others can be tested with."""

@@ -1,0 +1,198 @@
+"""One running trial, as the objective sees it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tuneful.errors import ObjectiveError, SpaceError, StudyError
+from tuneful.history import Row
+from tuneful.protocols import Claim, rng
+from tuneful.space import Choice, Domain, Float, Int
+from tuneful.values import metrics_of
+
+if TYPE_CHECKING:
+    from tuneful.session import Session
+
+
+class Trial:
+    """A setting to evaluate: its parameters, and the way to tell how it goes.
+
+    Attributes:
+        number: Which trial of the study.
+        params: The values, in the shape of the space.
+        seed: A seed of its own: seed frameworks with it, and repeats will differ while restarts will not.
+        settings: The system settings of the study (workers of the loader, pinned memory): no hyperparameters.
+    """
+
+    def __init__(self, session: Session, row: Row, claim: Claim) -> None:
+        self.number = row.number
+        self.seed = int(rng(session.history.seed, row.number, "trial").integers(2**31))
+        self.settings: Mapping[str, Any] = session.settings
+        self.claim = claim
+        self.row = row
+        self.asked: dict[str, Any] = {}
+        self.verdict: str | None = None
+        self.began: int | None = None
+        self._session = session
+        self._step = 0
+        self._clock = time.monotonic()
+        self.params = session.params_of(row)
+
+    def __repr__(self) -> str:
+        return f"<trial {self.number} running {self.params}>"
+
+    # Define-by-run
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, log: bool = False, step: float | None = None
+    ) -> float:
+        """A number from `low` to `high`; the space grows by `name` when it is new.
+
+        Raises:
+            SpaceError: the range is impossible, or `name` was asked for as another kind.
+        """
+        return float(self._suggest(name, Float(low, high, log=log, step=step)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False, step: int | None = None) -> int:
+        """A whole number from `low` to `high`, both included; the space grows by `name` when it is new.
+
+        Raises:
+            SpaceError: the range is impossible, or `name` was asked for as another kind.
+        """
+        return int(self._suggest(name, Int(low, high, log=log, step=step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any] | Mapping[Any, Any]) -> Any:
+        """One of `choices`, any objects, as in `Choice`; the space grows by `name` when it is new.
+
+        Raises:
+            SpaceError: there is no choice, one has no label, or `name` was asked for as another kind.
+        """
+        domain = Choice(choices)
+        return domain.to_object(self._suggest(name, domain))
+
+    def _suggest(self, name: str, domain: Domain) -> Any:
+        self._session.learn(name, domain)
+        if name not in self.asked:
+            self.asked[name] = self._proposed(name, domain)
+        try:
+            return domain.to_value(domain.to_raw(self.asked[name]))
+        except SpaceError:  # asked for with another range before, in this very trial
+            self.asked[name] = self._drawn(name, domain)
+            return self.asked[name]
+
+    def _proposed(self, name: str, domain: Domain) -> Any:
+        given = self.row.note.get("given", {})
+        if name in given:
+            return domain.to_value(domain.to_raw(given[name], f"`{name}`: the enqueued value"))
+        if name in self.row.config:
+            try:
+                return domain.to_value(domain.to_raw(self.row.config[name]))
+            except SpaceError:  # proposed from a wider range than this trial allows
+                pass
+        return self._drawn(name, domain)
+
+    def _drawn(self, name: str, domain: Domain) -> Any:
+        q = rng(self._session.history.seed, self.number, f"suggest {name}").random(1)
+        return domain.to_value(float(domain.draw(q)[0]))
+
+    # Steps
+
+    def load(self) -> Any:
+        """The state that `save` kept of an earlier attempt, or of the trial this was forked from; else None.
+
+        After it, `steps` goes on behind the step of that state.
+
+        Raises:
+            CheckpointError: it is gone or damaged.
+        """
+        found = self._session.load(self)
+        if found is None:
+            return None
+        step, state = found
+        self._begin(step)
+        return state
+
+    def steps(self, n: int) -> Iterator[int]:
+        """The steps to train: from 1, or behind the loaded checkpoint, up to `n`; ends early when not worth it.
+
+        >>> import tuneful as tn
+        >>> trial = tn.Study({"lr": [0.1]}).ask()
+        >>> list(trial.steps(3))
+        [1, 2, 3]
+        """
+        if n < 1:
+            raise StudyError(f"trial.steps({n}): pass the number of steps, 1 or more.")
+        last = n if self.row.until is None else min(n, self.row.until)
+        for step in range(self._begin(0) + 1, last + 1):
+            self._step = step
+            yield step
+            if self.should_stop():
+                return
+
+    def report(self, value: Any = None, /, *, step: int | None = None, **metrics: Any) -> None:
+        """Tell how it goes at a step: the studied metric, and any others by name or in a dict.
+
+        Args:
+            value: The studied metric, or a dict of metrics (for names like `val/loss`).
+            step: Counted from 1; by default the one of the running `steps` loop, else the one after the last.
+            metrics: Other metrics, or the studied one by its name.
+
+        Raises:
+            ObjectiveError: a metric is not a number, or the step not a whole number above 0.
+        """
+        self._begin(0)
+        at = step if step is not None else self._step or self.row.step + 1
+        if isinstance(at, bool) or at != int(at) or at < 1:
+            raise ObjectiveError(f"trial.report(step={step!r}): steps are whole numbers, counted from 1.")
+        objectives = self._session.history.objectives
+        found = metrics_of(metrics, objectives, "What the objective reported")
+        if value is not None:
+            found = metrics_of(value, objectives, "What the objective reported") | found
+        if not found:
+            raise ObjectiveError("trial.report() got no metric. Pass the value, or metrics by name.")
+        self._tick()
+        self.row = replace(self.row, step=max(self.row.step, int(at)))
+        self._session.report(self, int(at), found)
+
+    def should_stop(self) -> bool:
+        """Whether to end now: it was pruned, cancelled or given to another worker. `steps` asks by itself."""
+        if self.verdict is None and self._session.is_void(self):
+            self.verdict = "void"
+        if self.verdict is None and self._session.prunes(self):
+            self.verdict = "pruned"
+        return self.verdict is not None
+
+    def save(self, state: object) -> None:
+        """Keep `state` after the current step, so that an interrupted trial goes on from here.
+
+        Args:
+            state: Dicts, lists, tuples, numbers, strings, bytes, arrays, tensors and paths; no other objects.
+
+        Raises:
+            CheckpointError: it holds something else (named), or cannot be written.
+        """
+        self._begin(0)
+        self._tick()
+        self._session.save(self, self._step or self.row.step, state)
+
+    def _begin(self, step: int) -> int:
+        """Where this attempt began; the first call decides."""
+        if self.began is None:
+            self.began = step
+            self._step = step
+            self.row = replace(self.row, began=step, step=step)
+            self._session.begin(self, step)
+        return self.began
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.row = replace(self.row, cost=self.row.cost + now - self._clock)
+        self._clock = now
+
+    def cost(self) -> float:
+        """Seconds of training so far, over all attempts."""
+        self._tick()
+        return self.row.cost

@@ -57,7 +57,7 @@ class LogNormal:
 
     Args:
         median: The middle, as a value of the parameter.
-        spread: Above 1; 3 means: two thirds of the good values lie between a third and three times the median.
+        spread: Above 1; 3 means: two thirds of the good values lie between a third and triple the median.
 
     Raises:
         SpaceError: the median is not positive, or the spread not above 1.
@@ -79,7 +79,7 @@ class LogNormal:
             )
 
     def quantile(self, q: Array, low: float, high: float) -> Array:
-        """The `q`-quantiles (n,) of the log-normal cut off at `low` and `high`; NaN if nothing positive is left."""
+        """The `q`-quantiles (n,) of the log-normal between `low` and `high`; NaN if none is positive."""
         if high <= 0:
             return np.full(np.shape(q), np.nan)
         centre, sd = math.log(self.median), math.log(self.spread)

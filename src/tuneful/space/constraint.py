@@ -115,7 +115,7 @@ class Constraint:
 
 
 class _Reader(ast.NodeTransformer):
-    """Replaces `a.b[0].c` by a plain name, remembers the path it stands for, and refuses what is not allowed."""
+    """Replaces `a.b[0].c` by a plain name, remembers the path it is, and refuses what is not allowed."""
 
     def __init__(self, known: Collection[str], text: str) -> None:
         self.known = {unicodedata.normalize("NFKC", path): path for path in known}  # as Python reads names

@@ -169,7 +169,7 @@ def _real(value: object) -> float | str:
     try:
         number = float(value)
     except OverflowError:
-        return f"about 10**{math.log10(abs(value)):.0f}"
+        return _short(value)
     return number + 0.0 if math.isfinite(number) else repr(value)  # + 0.0 turns -0.0 into 0.0
 
 
@@ -188,7 +188,7 @@ class Float(_Number):
     Args:
         low, high: The range.
         log: Search the logarithm: for what acts by its order of magnitude, like a learning rate.
-        step: Only `low`, `low + step`, … `high` (with `log`: `low`, `low * step`, … `high`), exactly as written.
+        step: Only `low`, `low + step`, … `high`, as written (with `log`: `low`, `low * step`, … `high`).
         default: The value you would use without tuning; trial 0 tries it.
         belief: `Normal` or `LogNormal`: where you expect the good values.
 
@@ -337,5 +337,7 @@ def _widened(old: _Number, new: _Number) -> _Number:
 
 
 def _short(number: object) -> str:
-    """A number as short as it can be written exactly."""
+    """A number as short as it can be written exactly; a huge one in words."""
+    if isinstance(number, int) and abs(number) > 10**20:
+        return f"about {'-' * (number < 0)}10**{math.log10(abs(number)):.0f}"
     return repr(number).removesuffix(".0")

@@ -23,8 +23,8 @@ _SCALARS = (type(None), bool, int, float, str)
 def label_of(option: object) -> Scalar:
     """The name under which `option` is stored.
 
-    A JSON scalar is its own label; a class, a function or a member of an enum is `module:name`; a list, tuple or
-    dict of such is written out.
+    A JSON scalar is its own label; a class, a function or a member of an enum is `module:name`; a list, tuple
+    or dict of such is written out.
 
     Raises:
         SpaceError: the option has no lasting name (a lambda, an instance); give it one yourself.
@@ -32,8 +32,7 @@ def label_of(option: object) -> Scalar:
     >>> label_of((64, 32)), label_of(json.dumps), label_of(np.float32(0.5))
     ('(64, 32)', 'json:dumps', 0.5)
     """
-    if isinstance(option, np.generic):
-        option = option.item()
+    option = _plain(option)
     if type(option) is float:
         return option + 0.0  # turns -0.0 into 0.0
     if option is None or type(option) in _SCALARS:
@@ -44,7 +43,7 @@ def label_of(option: object) -> Scalar:
         return name
     shown = getattr(option, "__name__", type(option).__name__)
     raise SpaceError(
-        f"The option {option!r:.120} has no name that lasts between runs (an import of it must find it again). "
+        f"The option {option!r:.120} has no name that lasts between runs (an import must find it again). "
         f"Give it one: Choice({{'a name': {'…' if shown == '<lambda>' else shown}, …}})."
     )
 
@@ -148,11 +147,16 @@ def normal_options(options: object) -> tuple[list[Scalar], list[object]]:
         for label in options:
             if type(label) not in _SCALARS:
                 raise SpaceError(f"Choice: the label {label!r} must be a string, a number, a bool or None.")
-        return [label_of(label) for label in options], list(options.values())
+        return [label_of(label) for label in options], [_plain(option) for option in options.values()]
     if isinstance(options, (str, bytes)) or not isinstance(options, Sequence | np.ndarray):
         raise SpaceError(f"Choice({options!r:.120}): pass the options as a list, or as {{label: object}}.")
-    objects = [option.item() if isinstance(option, np.generic) else option for option in options]
+    objects = [_plain(option) for option in options]
     return [label_of(option) for option in objects], objects
+
+
+def _plain(option: Any) -> Any:
+    """`option`, numpy's scalars as Python's."""
+    return option.item() if isinstance(option, np.generic) else option
 
 
 def _importable_name(option: object) -> str | None:
@@ -170,9 +174,9 @@ def _importable_name(option: object) -> str | None:
 
 
 def _form(option: Any) -> Any:
-    """`option` as JSON; a TypeError for what JSON and imports cannot give back, like instances (also of a list)."""
+    """`option` as JSON; a TypeError for what JSON and imports cannot give back, like instances."""
     if type(option) in _SCALARS or isinstance(option, np.generic):
-        return _scalar_to_json(label_of(option))
+        return _scalar_to_json(_plain(option))
     if type(option) in (list, tuple):
         return {type(option).__name__: [_form(item) for item in option]}
     if type(option) is dict:

@@ -1,9 +1,9 @@
 """How the numbers of a parameter lie in the unit interval: arrays in, arrays out.
 
-A scale maps values to [0, 1] (`encode`) and back (`decode`); NaN stays NaN. `decode(encode(v)) == v` holds to the
-last bit for every value that `decode` can return. To make that possible for continuous parameters they are not every
-float of their range but a fine decimal lattice on it (11 significant digits or more), so that rounding errors, which
-differ from machine to machine, never show.
+A scale maps values to [0, 1] (`encode`) and back (`decode`); NaN stays NaN. `decode(encode(v)) == v` holds
+to the last bit for every value that `decode` can return. To make that possible for continuous parameters they
+are not every float of their range but a fine decimal lattice on it (11 significant digits or more), so that
+rounding errors, which differ from machine to machine, never show.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Lattice:
 
     @cached_property
     def _whole(self) -> tuple[int, int] | None:
-        """`low` and `step` in units of the last decimal; None if floats would not do all that follows exactly."""
+        """`low` and `step` in units of the last decimal; None if floats could not keep all values."""
         low, step = (int(decimal.scaleb(self._places)) for decimal in self._decimal)
         exact = abs(low) + self.size * step < _EXACT_WHOLE and abs(self._places) <= _EXACT_POWER
         return (low, step) if exact else None

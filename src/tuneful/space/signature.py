@@ -31,14 +31,15 @@ class _Field(NamedTuple):
 def spec_of(source: Callable[..., Any] | type) -> dict[str, Node]:
     """The parameters that a function's signature or a dataclass's fields declare; `{}` if none.
 
-    `Annotated[float, Log(1e-5, 1e-1)]`, `Annotated[int, Int(1, 6)]`, `Literal["adam", "sgd"]` and fields that are
-    themselves dataclasses declare what can vary; a default value is the default of the parameter. Other
+    `Annotated[float, Log(1e-5, 1e-1)]`, `Annotated[int, Int(1, 6)]`, `Literal["adam", "sgd"]` and fields that
+    are themselves dataclasses declare what can vary; a default value is the default of the parameter. Other
     parameters are left to their defaults, and what a `functools.partial` has fixed stays fixed.
 
     Raises:
         SpaceError: an annotation contradicts its type or cannot be read, or the default lies outside.
 
-    >>> def train(lr: Annotated[float, Float(1e-5, 1e-1, log=True)] = 1e-3, opt: Literal["adam", "sgd"] = "adam"): ...
+    >>> from tuneful.space import Log
+    >>> def train(lr: Annotated[float, Log(1e-5, 1e-1)] = 1e-3, opt: Literal["adam", "sgd"] = "adam"): ...
     >>> spec_of(train)["lr"].default
     0.001
     """
@@ -79,7 +80,7 @@ def _parameters_of(source: Callable[..., Any]) -> Iterator[_Field]:
 
 
 def _fields_of(kind: type, made: Any = UNSET) -> Iterator[_Field]:
-    """The fields of a dataclass; their defaults are the values of `made`, an instance of it, if there is one."""
+    """The fields of a dataclass; their defaults are those of `made`, an instance of it, if there is one."""
     for field in dataclasses.fields(kind):
         default: Any = UNSET
         if isinstance(made, kind):
@@ -89,7 +90,7 @@ def _fields_of(kind: type, made: Any = UNSET) -> Iterator[_Field]:
         elif field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         if field.init:
-            where = next(c for c in kind.__mro__ if field.name in c.__dict__.get("__annotations__", {}))
+            where = next(c for c in kind.__mro__ if field.name in inspect.get_annotations(c))
             names = vars(sys.modules[where.__module__]) if where.__module__ in sys.modules else {}
             yield _Field(field.name, field.type, default, {**names, where.__name__: where})
 
@@ -98,7 +99,9 @@ def _hint(field: _Field) -> Any:
     try:
         holder = SimpleNamespace(__annotations__={field.name: field.hint})
         return get_type_hints(holder, dict(field.names), include_extras=True)[field.name]
-    except Exception as error:
+    except SpaceError as error:
+        raise SpaceError(f"The annotation of `{field.name}`: {error}") from None
+    except Exception as error:  # noqa: BLE001 - text that is evaluated may raise anything
         if isinstance(field.hint, str) and not ("Annotated" in field.hint or "Literal" in field.hint):
             return None  # for example a type imported for the type checker only
         raise SpaceError(

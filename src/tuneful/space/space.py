@@ -31,9 +31,9 @@ _BLOCK = 100  # of these, drawn together
 class Space:
     """What can vary.
 
-    A config is a dict from path to value. In arrays it is a row of *raw* values, one column a parameter (numbers
-    themselves, the position of a chosen option), NaN where a parameter does not exist under its condition; or a
-    row of the *unit cube*, which is what searchers reason in.
+    A config is a dict from path to value. In arrays it is a row of *raw* values, one column a parameter
+    (numbers themselves, the position of a chosen option), NaN where a parameter does not exist under its
+    condition; or a row of the *unit cube*, which is what searchers reason in.
 
     Args:
         spec: `{name: Float | Int | Choice | list | Switch | Repeat | When | dict}`, or the same as JSON.
@@ -110,7 +110,7 @@ class Space:
 
     @cached_property
     def _conditions(self) -> list[tuple[int, int, Array]]:
-        """The columns that may be absent, after those they depend on: (column, of its parent, raw values of it)."""
+        """Columns that may be absent, each after its parent: (place, parent's place, raw values of it)."""
         conditions = []
         for place, parameter in enumerate(self.parameters):
             if parameter.parent is not None:
@@ -250,7 +250,8 @@ class Space:
             if not constraint.holds(config):
                 values = ", ".join(f"{path}={config[path]!r}" for path in constraint.paths)
                 raise SpaceError(
-                    f"The constraint {constraint.text!r} does not hold for {whose} {values}. Change one of them."
+                    f"The constraint {constraint.text!r} does not hold for {whose} {values}. "
+                    "Change one of them."
                 )
 
     def _completed(
@@ -315,7 +316,8 @@ class Space:
             grown = known.widened(domain)
         except SpaceError:
             raise SpaceError(
-                f"`{path}` was {known} and is now asked for as {domain}, which is of another kind. Use another name."
+                f"`{path}` was {known} and is now asked for as {domain}, which is of another kind. "
+                "Use another name."
             ) from None
         if grown == known and not (isinstance(known, Choice) and known.incomplete):
             return self
@@ -369,8 +371,9 @@ class Space:
 
     def _impossible(self, who: str) -> SpaceError:
         texts = ", ".join(repr(constraint.text) for constraint in self.constraints)
+        which = "the constraint" if len(self.constraints) == 1 else "all the constraints"
         return SpaceError(
-            f"{who} satisfies {'the constraint' if len(self.constraints) == 1 else 'all the constraints'} {texts}. "
+            f"{who} satisfies {which} {texts}. "
             "Loosen them, or write the parameters so that they hold by themselves, "
             "for example `b` as a fraction of `a`."
         )

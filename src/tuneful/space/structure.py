@@ -103,7 +103,8 @@ class Repeat:
         whole = type(self.low) is type(self.high) is int
         if not whole or not 0 <= self.low <= self.high or self.high == 0:
             raise SpaceError(
-                f"Repeat({self.low!r}, {self.high!r}, …): pass whole numbers, 0 <= low <= high, and high above 0."
+                f"Repeat({self.low!r}, {self.high!r}, …): "
+                "pass whole numbers, 0 <= low <= high, and high above 0."
             )
         _ = self.count
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tuneful.errors import SpaceError
@@ -117,8 +118,9 @@ class _Walk:
             place = self.places[joined(scope, name)]
             if not self._under(place, when):
                 raise SpaceError(
-                    f"`{path}` depends on `{name}` and on another parameter, but `{name}` does not depend on that "
-                    f"one. Conditions must nest: give `{name}` the other condition too, or leave one out."
+                    f"`{path}` depends on `{name}` and on another parameter, but `{name}` does not depend "
+                    "on that one. Conditions must nest: "
+                    f"give `{name}` the other condition too, or leave one out."
                 )
             self.node(node.body, path, scope, (place, tuple(values)))
         else:
@@ -219,8 +221,8 @@ def _raws(domain: Domain, wanted: Any) -> set[float]:
     try:
         return {domain.to_raw(value) for value in wanted}
     except SpaceError:
-        if isinstance(domain, Choice) and isinstance(wanted, (list, tuple)) and wanted in domain.options:
-            return {domain.to_raw(wanted)}  # one option that is itself a list
+        with suppress(SpaceError):  # perhaps one option that is itself a list
+            return {domain.to_raw(wanted)}
         raise
 
 

@@ -3,13 +3,15 @@
     python examples/digits.py                     scikit-learn's bundled digits, 8 x 8 pixels
     python examples/digits.py --mnist FOLDER      MNIST from a folder with its four idx files
 
-Stop it at any time, with Ctrl-C or harder: no finished trial is lost, and the interrupted one goes on at its epoch.
+Stop it at any time, with Ctrl-C or harder: no finished trial is lost, and the interrupted one goes on at its
+epoch.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,8 @@ from torch import nn
 
 import tuneful as tn
 
-TRIALS = 24
-MORE = 12
+TRIALS = 40
+MORE = 20
 
 
 def space(units: int, shrink: float) -> dict:
@@ -43,7 +45,7 @@ def space(units: int, shrink: float) -> dict:
 
 
 def network(inputs: int, params: dict) -> nn.Sequential:
-    """A classifier whose layers shrink by a factor: with 784 inputs, 512 units and 0.25 it is 784-512-128-10."""
+    """A classifier whose layers shrink by a factor: 784 inputs, 512 units and 0.25 make 784-512-128-10."""
     parts: list[nn.Module] = []
     for i in range(params["layers"]):
         units = max(10, round(params["units"] * params["shrink"] ** i))
@@ -73,7 +75,7 @@ def objective(data: tuple[torch.Tensor, ...], epochs: int):
             steps.load_state_dict(state["optimizer"])
         accuracy = 0.0
         for epoch in trial.steps(epochs):
-            torch.manual_seed(trial.seed + epoch)  # an epoch is the same whether or not there was a break before it
+            torch.manual_seed(trial.seed + epoch)  # the same epoch with and without a break before it
             model.train()
             total = 0.0
             for rows in torch.randperm(len(x)).split(trial.params["batch_size"]):
@@ -126,7 +128,8 @@ def idx(folder: Path, name: str) -> np.ndarray:
 def show(study: tn.Study, inputs: int) -> None:
     """What came of it: baseline and best, what was chosen and what was learned."""
     best, baseline = study.best, study.baseline
-    print(f"\nvalidation accuracy  baseline {baseline.value:.4f}  ->  best {best.value:.4f} (trial {best.number})")
+    print(f"\nvalidation accuracy  baseline {baseline.value:.4f}", end="  ->  ")
+    print(f"best {best.value:.4f} (trial {best.number})")
     print("\nchosen (hyperparameters)")
     for path, value in best.config.items():
         print(f"  {path:24}{value if not isinstance(value, float) else format(value, '.4g')}")
@@ -139,9 +142,9 @@ def show(study: tn.Study, inputs: int) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--mnist", type=Path, metavar="FOLDER", help="tune on MNIST, from its idx files there")
-    options.add_argument("--trials", type=int, help=f"how many in all (first {TRIALS}, then {MORE} more a run)")
-    options.add_argument("--epochs", type=int, default=15)
+    options.add_argument("--mnist", type=Path, metavar="FOLDER", help="tune on MNIST, from its idx files")
+    options.add_argument("--trials", type=int, help=f"how many in all ({TRIALS}, then {MORE} more a run)")
+    options.add_argument("--epochs", type=int, default=20)
     options.add_argument("--study", help="the file to keep the study in (digits.db or mnist.db)")
     given = options.parse_args()
     data = mnist(given.mnist) if given.mnist else digits()
@@ -155,11 +158,11 @@ def main() -> None:
     started = study.history.started
     trials = given.trials or (TRIALS if started < TRIALS else started + MORE)
     study.run(objective(data, given.epochs), trials=trials)
-    show(study, data[0].shape[1])
     if study.status == "interrupted":
         return
+    show(study, data[0].shape[1])
     print(f"\nsaved in {study.address}. To go on, run this again; to look at it:")
-    print(f"  python -c 'import tuneful as tn; print(tn.open_study(\"{study.address}\"))'")
+    print(f"  {sys.executable} -c 'import tuneful as tn; print(tn.open_study(\"{study.address}\"))'")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +43,17 @@ def parse_address(text: str | Path | None) -> Address:
     if written.startswith(("postgresql://", "postgres://")):
         raise StudyError("PostgreSQL is not supported in this version. Use a file on a local disk: study='runs.db'.")
     if "://" in written:
-        raise StudyError(f"study={written!r}: a study lives in a file ('runs.db#name'); this looks like a URL.")
+        shown = re.sub(r"//.*@", "//…@", written)  # no password in an error, a log, a traceback
+        raise StudyError(f"study={shown!r}: a study lives in a file ('runs.db#name'); this looks like a URL.")
     where, _, name = written.partition("#")
-    if not where.strip():
-        raise StudyError(f"study={written!r} names no file. Write 'runs.db', or 'runs.db#name'.")
-    path = Path(where).expanduser()
+    if not where.strip() or "\0" in where or where == ":memory:":
+        raise StudyError(
+            f"study={written!r} names no file. Write 'runs.db', or 'runs.db#name'; leave it out for a study in memory."
+        )
+    try:
+        path = Path(where).expanduser()
+    except RuntimeError as error:
+        raise StudyError(f"study={written!r}: {error} Write the folder out.") from None
     return Address(path, check_name(unicodedata.normalize("NFC", name or path.stem)))
 
 

@@ -6,7 +6,8 @@ import json
 import math
 from typing import Any
 
-_MARK = "$float"
+_MARK, _FLOATS = "$float", ("nan", "inf", "-inf")
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def dumps(value: Any) -> str:
@@ -19,9 +20,9 @@ def dumps(value: Any) -> str:
     {'loss': [0.1, inf]}
     """
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return _encode(value)
     except ValueError:
-        return json.dumps(_marked(value), separators=(",", ":"))
+        return _encode(_marked(value))
 
 
 def loads(text: str) -> Any:
@@ -42,4 +43,4 @@ def _marked(value: Any) -> Any:
 
 
 def _unmarked(form: dict[str, Any]) -> Any:
-    return float(form[_MARK]) if form.keys() == {_MARK} and isinstance(form[_MARK], str) else form
+    return float(form[_MARK]) if len(form) == 1 and form.get(_MARK) in _FLOATS else form

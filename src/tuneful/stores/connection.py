@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,9 @@ class Connection:
     Two connections lie behind it: one waits at each commit until the disk has it, the other does not. A commit of
     the first makes those of the second safe too.
 
+    Attributes:
+        locks: The locks between processes; None in memory.
+
     Raises:
         StoreError: the file cannot be a store: it is damaged, another program's, newer than this version,
             read-only, or on a network file system.
@@ -31,104 +36,143 @@ class Connection:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self.locks: FileLocks | None = None
+        self._file = None if path is None else path.absolute()
         self._lock = threading.RLock()
-        self._pid = 0
-        self._connect()
-
-    @property
-    def locks(self) -> FileLocks | None:
-        """The locks between processes; None in memory."""
-        return None if self.path is None else locks_of(Path(f"{self.path}-lock"))
+        self._pair: tuple[sqlite3.Connection, sqlite3.Connection] | None = None
+        self._closed = False
+        self._ready()
+        _connections.add(self)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A transaction that sees one state of the file."""
-        with self._lock, self._told():
-            self._reconnect_after_fork()
-            self._quick.execute("BEGIN")
+        with self._lock:
+            db, _ = self._ready()
             try:
-                yield self._quick
-            finally:
-                if self._quick.in_transaction:
-                    self._quick.execute("COMMIT")
+                db.execute("BEGIN")
+                try:
+                    yield db
+                finally:
+                    if db.in_transaction:
+                        db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise _translated(error, self.path) from error
 
     @contextlib.contextmanager
     def write(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
         """A transaction that happens fully or not at all; with `durable`, on the disk when it is over.
 
-        Leave it by `raise Abandon` to undo it without an error.
+        A `ROLLBACK` in it undoes it without an error.
         """
-        locks = self.locks
-        gate = contextlib.nullcontext() if locks is None else locks.gate()
-        with self._lock, self._told(), gate:
-            self._reconnect_after_fork()
-            db = self._durable if durable else self._quick
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except Abandon:
-                db.execute("ROLLBACK")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+        with self._lock:
+            db = self._ready()[durable]
+            with contextlib.nullcontext() if self.locks is None else self.locks.gate():
+                try:
+                    db.execute("BEGIN IMMEDIATE")
+                    try:
+                        yield db
+                        if db.in_transaction:
+                            db.execute("COMMIT")
+                    except BaseException:
+                        if db.in_transaction:
+                            db.execute("ROLLBACK")
+                        raise
+                except sqlite3.Error as error:
+                    raise _translated(error, self.path) from error
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._pid == os.getpid():
-                for db in {self._quick, self._durable}:
-                    db.close()
+            self._closed = True
+            for db in self._pair or ():
+                db.close()
 
-    def _connect(self) -> None:
-        if self.path is None:
-            self._quick = self._durable = _opened(":memory:", "OFF")
-            schema.migrate(self._quick, 0)
-        else:
-            with self._told():
-                self._open_file(self.path)
-        self._pid = os.getpid()
+    def _ready(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+        """The connections that do not wait for the disk and that do; opened again after a fork."""
+        if self._pair is None:
+            if self._closed:
+                raise StoreError(f"{self.path} was closed. Open the study again.")
+            try:
+                self._pair = _in_memory() if self._file is None else self._opened_file(self._file)
+            except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a message on damaged names
+                raise _translated(error, self.path) from error
+        return self._pair
 
-    def _open_file(self, path: Path) -> None:
+    def _opened_file(self, path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         if not path.parent.is_dir():
             raise StoreError(f"There is no folder {path.parent} to put {path.name} in. Create it first.")
         refuse_network(path.resolve())
-        if path.exists() and not os.access(path, os.W_OK):
-            raise StoreError(f"{path} is read-only. Make it writable, or copy it elsewhere and open the copy.")
-        locks = self.locks
-        assert locks is not None
-        with locks.gate():
-            self._quick = _opened(str(path), "NORMAL")
-            version = schema.version_of(self._quick)
+        try:
+            if path.exists() and not os.access(path, os.W_OK):
+                raise StoreError(f"{path} is read-only. Make it writable, or copy it elsewhere and open the copy.")
+            self.locks = locks_of(path)
+        except OSError as error:
+            kind = StoreFull if error.errno == errno.ENOSPC else StoreError
+            raise kind(f"{path} cannot be written: {error}. Check the rights and the space of its folder.") from error
+        with self.locks.gate(), contextlib.ExitStack() as undo:
+            quick = _opened(str(path), "NORMAL")
+            undo.callback(quick.close)
+            version = schema.version_of(quick)
+            if version is None:
+                raise StoreError(f"{path} is a database of another program. Pass another file; it was not changed.")
             if version > schema.VERSION:
                 raise StoreError(
                     f"{path} was written by a newer Tuneful (format {version}; this one reads up to "
                     f"{schema.VERSION}). Install a newer Tuneful."
                 )
-            self._quick.execute("PRAGMA journal_mode = WAL")
-            self._quick.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-            self._quick.execute("BEGIN IMMEDIATE")
+            quick.execute("PRAGMA journal_mode = WAL")
+            quick.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+            quick.execute("BEGIN IMMEDIATE")
             if version < schema.VERSION:
-                schema.migrate(self._quick, version)
-            self._quick.execute("COMMIT")
-            self._durable = _opened(str(path), "FULL")
+                schema.migrate(quick, version)
+            quick.execute("COMMIT")
+            durable = _opened(str(path), "FULL")
+            undo.pop_all()
+            return quick, durable
 
-    def _reconnect_after_fork(self) -> None:
-        if self._pid != os.getpid():  # a SQLite connection must not be carried over a fork
-            self._lock = threading.RLock()
-            self._connect()
+    def _halt(self) -> None:
+        """Let a fork pass: in no transaction, and with the file closed until it is used again.
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise _translated(error, self.path) from error
+        SQLite remembers for the whole process which locks it holds. A child would believe that it holds those of
+        its parent, and lose what it writes (sqlite.org/howtocorrupt.html, 2.6).
+        """
+        self._lock.acquire()
+        if self._file is not None:
+            for db in self._pair or ():
+                db.close()
+            self._pair = None
 
 
-class Abandon(Exception):  # noqa: N818 - it is no error
-    """Undo the transaction, quietly."""
+_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+_halted: list[Connection] = []
+
+
+def _before_fork() -> None:
+    for connection in list(_connections):
+        connection._halt()  # noqa: SLF001 - our own class
+        _halted.append(connection)
+
+
+def _after_fork_in_parent() -> None:
+    while _halted:
+        _halted.pop()._lock.release()  # noqa: SLF001
+
+
+def _after_fork_in_child() -> None:
+    while _halted:
+        _halted.pop()._lock = threading.RLock()  # noqa: SLF001
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)
+
+
+def _in_memory() -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    db = _opened(":memory:", "OFF")
+    schema.migrate(db, 0)
+    return db, db
 
 
 def _opened(path: str, synchronous: str) -> sqlite3.Connection:
@@ -139,7 +183,7 @@ def _opened(path: str, synchronous: str) -> sqlite3.Connection:
     return db
 
 
-def _translated(error: sqlite3.Error, path: Path | None) -> StoreError:
+def _translated(error: Exception, path: Path | None) -> StoreError:
     where = "The study in memory" if path is None else str(path)
     text = str(error)
     name = getattr(error, "sqlite_errorname", "")
@@ -149,7 +193,7 @@ def _translated(error: sqlite3.Error, path: Path | None) -> StoreError:
         )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreBusy(f"{where} has been locked by another program for {_BUSY:.0f} s. Close it and try again.")
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) or "decode" in text:
         return StoreError(
             f"{where} is not a database, or is damaged ({text}). Restore a copy, or pass another file; "
             "Tuneful has not changed it."

@@ -33,8 +33,7 @@ def refuse_network(path: Path, mounts: str | None = None) -> None:
     if kind in _NETWORK:
         raise StoreError(
             f"{path} lies on a network file system ({kind}), where SQLite cannot keep several processes apart and "
-            "may damage the file. Put the study on a local disk, or in PostgreSQL: "
-            'study="postgresql://host/database#name".'
+            "may damage the file. Put the study on a local disk, and copy it when it is done."
         )
 
 

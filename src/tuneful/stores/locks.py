@@ -40,13 +40,14 @@ class FileLocks:
             StoreBusy: another process has been in for a minute.
         """
         with self._thread:
-            self._enter()
+            if not self._try(_GATE):
+                self._wait()
             try:
                 yield
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _GATE)
 
-    def _enter(self) -> None:
+    def _wait(self) -> None:
         deadline, pause = time.monotonic() + _PATIENCE, 0.0002
         while not self._try(_GATE):
             if time.monotonic() > deadline:
@@ -81,6 +82,14 @@ class FileLocks:
             return False
         return True
 
+    def stands(self) -> bool:
+        """Whether its file is still there; a study may have been deleted and begun anew."""
+        try:
+            there, mine = os.stat(self._path), os.fstat(self._file)
+        except FileNotFoundError:
+            return False
+        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+
     def _holder(self) -> int:
         start, length = _GATE, 1
         asked = (
@@ -96,10 +105,11 @@ _open: dict[Path, FileLocks] = {}
 _opening = threading.Lock()
 
 
-def locks_of(path: Path) -> FileLocks:
-    """The locks on the file at `path`; one object for all of the process."""
+def locks_of(database: Path) -> FileLocks:
+    """The locks of a database, in the file beside it; one object for all of the process."""
+    path = Path(f"{database.resolve()}-lock")
     with _opening:
-        if path not in _open:
+        if path not in _open or not _open[path].stands():
             _open[path] = FileLocks(path)
         return _open[path]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tuneful.history import Checkpoint, Row, State
@@ -12,6 +12,9 @@ COLUMNS = (
     "number, rev, state, config, space, born, begun, ended, until, step, attempt, began, saved_step, saved_attempt, "
     "metrics, cost, parent, parent_step, repeat_of, imported, note, why, seen, settings, error, started, finished, curve"
 )
+
+_CONFIG, _METRICS = (COLUMNS.split(", ").index(name) for name in ("config", "metrics"))
+_STATES = {state.value: state for state in State}
 
 
 def to_columns(row: Row) -> tuple[Any, ...]:
@@ -37,24 +40,42 @@ def curve_text(row: Row) -> str | None:
     return dumps({name: [list(steps), list(values)] for name, (steps, values) in row.curve.items()}) if row.curve else None
 
 
+def folded(reports: Iterable[tuple[int, str]]) -> tuple[str | None, str | None]:
+    """The last values and the curves of a trial as JSON, from its (step, metrics) in order of step."""
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    for step, metrics in reports:
+        for name, value in loads(metrics).items():
+            steps, values = curves.setdefault(name, ([], []))
+            steps.append(step)
+            values.append(value)
+    return text({name: values[-1] for name, (_, values) in curves.items()}), text(curves)
+
+
 def from_columns(found: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
     """The trials of many rows of `COLUMNS`."""
     reasons: dict[str | None, Any] = {None: {}}
-    for values in found:
-        (number, rev, state, config, space, born, begun, ended, until, step, attempt, began, saved_step,
-         saved_attempt, metrics, cost, parent, parent_step, repeat_of, imported, note, why, seen, settings, error,
+    configs, finals = (_read_all([row[place] for row in found]) for place in (_CONFIG, _METRICS))
+    for values, config, metrics in zip(found, configs, finals, strict=True):
+        (number, rev, state, _, space, born, begun, ended, until, step, attempt, began, saved_step,
+         saved_attempt, _, cost, parent, parent_step, repeat_of, imported, note, why, seen, settings, error,
          started, finished, curve) = values  # fmt: skip
         if why not in reasons:
             reasons[why] = loads(why)
         yield Row(
-            number, loads(config), space, State(state), rev, born, begun, ended, until, step, attempt, began,
+            number, config, space, _STATES[state], rev, born, begun, ended, until, step, attempt, began,
             None if saved_step is None else (saved_step, saved_attempt),
-            loads(metrics) if metrics else {}, cost,
+            metrics, cost,
             None if parent is None else Checkpoint(parent, parent_step), repeat_of, bool(imported),
             loads(note) if note else {}, reasons[why], seen, loads(settings) if settings else {},
             loads(error) if error else None, started, finished,
             _curve(curve) if state >= State.DONE else None,
         )  # fmt: skip
+
+
+def _read_all(texts: Sequence[str | None]) -> list[Any]:
+    """The values of many JSON texts, read as one, which is faster; {} for None."""
+    found: list[Any] = loads(f"[{','.join([text or '{}' for text in texts])}]")
+    return found
 
 
 def _curve(written: str | None) -> dict[str, tuple[list[int], list[float]]]:

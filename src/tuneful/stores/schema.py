@@ -5,8 +5,6 @@ from __future__ import annotations
 import sqlite3
 import uuid
 
-from tuneful.errors import StoreError
-
 VERSION = 1
 APPLICATION = 0x74756E65  # "tune", in the header of every file of ours
 
@@ -14,7 +12,8 @@ APPLICATION = 0x74756E65  # "tune", in the header of every file of ours
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE study (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, form TEXT NOT NULL, created REAL NOT NULL);
+    CREATE TABLE study (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, form TEXT NOT NULL,
+        created REAL NOT NULL);
     CREATE TABLE head (study INTEGER PRIMARY KEY REFERENCES study ON DELETE CASCADE,
         next INTEGER NOT NULL, rev INTEGER NOT NULL);
     CREATE TABLE space (study INTEGER NOT NULL REFERENCES study ON DELETE CASCADE,
@@ -44,18 +43,14 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
-def version_of(db: sqlite3.Connection) -> int:
-    """The schema version of a file; 0 for an empty one.
-
-    Raises:
-        StoreError: the file is another program's.
-    """
+def version_of(db: sqlite3.Connection) -> int | None:
+    """The schema version of a file: 0 for an empty one, None for another program's."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application != APPLICATION:
-        raise StoreError("it is a database of another program")
-    return int(version) if tables else 0
+    if not tables:
+        return 0
+    return int(version) if application == APPLICATION else None
 
 
 def migrate(db: sqlite3.Connection, version: int) -> None:

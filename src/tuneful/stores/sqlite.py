@@ -6,21 +6,21 @@ import os
 import socket
 import sqlite3
 import time
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tuneful.errors import StudyNotFound
+from tuneful.errors import StoreError, StudyNotFound
 from tuneful.history import Report, Row, State
 from tuneful.protocols import Changes, Claim, Outcome, StudyRow
 from tuneful.space import Config
 from tuneful.stores.codec import dumps, loads
-from tuneful.stores.connection import Abandon, Connection
-from tuneful.stores.rows import COLUMNS, curve_text, from_columns, text, to_columns
+from tuneful.stores.connection import Connection
+from tuneful.stores.rows import COLUMNS, curve_text, folded, from_columns, text, to_columns
 
 _STUDY_BITS = 40  # a trial's key: its study above, its number below
-_PAGE = 5_000  # rows read at a time
+_PAGE = 1_000  # rows read at a time
 _LOST_AT_MOST = 3  # workers that a trial may take down before it is given up
 
 _NEXT = "UPDATE head SET next = next + ?, rev = rev + ? WHERE study = ? AND next = ? RETURNING rev"
@@ -34,7 +34,7 @@ _SPACES = "SELECT version, body FROM space WHERE study = ? AND rev > ? AND rev <
 # All of a trial that was started again: its earlier attempt reported what no longer counts.
 _REPORTS = (
     "SELECT r.rev, t.number, r.step, r.metrics FROM report r JOIN trial t ON t.id = r.trial WHERE r.study = ? AND "
-    "(r.rev > ? AND r.rev <= ? OR t.attempt > 1 AND t.rev > ? AND t.rev <= ?) ORDER BY r.trial, r.step"
+    "t.state < 3 AND (r.rev > ? AND r.rev <= ? OR t.attempt > 1 AND t.rev > ? AND t.rev <= ?) ORDER BY r.trial, r.step"
 )
 _CLAIM = (
     "UPDATE trial SET state = 1, rev = ?, begun = CASE begun WHEN 0 THEN ? ELSE begun END, attempt = attempt + 1, "
@@ -45,6 +45,17 @@ _END = (
     "UPDATE trial SET state = ?, rev = ?, ended = ?, metrics = ?, error = ?, curve = ?, step = ?, cost = ?, finished = ?, "
     "settings = ?, config = coalesce(?, config), space = ?, worker = NULL, token = NULL, told_by = ? "
 )
+_LOST = (
+    "UPDATE trial SET state = 5, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, worker = NULL, "
+    "token = NULL WHERE id = ?"
+)
+# Workers lost since the last checkpoint: a trial that advances may lose any number of them.
+_LOSSES = (
+    "SELECT count(*) FROM attempt a JOIN trial t ON t.id = a.trial WHERE a.trial = ? AND a.why = 'lost' "
+    "AND a.attempt > coalesce(t.saved_attempt, 0)"
+)
+_REPORTED = "SELECT step, metrics FROM report WHERE trial = ? ORDER BY step"
+_SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _WHILE_CLAIMED = "WHERE id = ? AND token = ? AND state = 1"
 _WHILE_QUEUED = "WHERE id = ? AND attempt = ? AND state = 0"
 
@@ -71,7 +82,7 @@ class SqliteStore:
     def open(self, name: str, form: Mapping[str, Any], space: Mapping[str, Any], first: Config | None) -> bool:
         with self._connection.write(durable=True) as db:
             if db.execute("SELECT 1 FROM study WHERE name = ?", (name,)).fetchone():
-                raise Abandon
+                return False
             written = (name, dumps(form), time.time())
             (study,) = db.execute(
                 "INSERT INTO study (name, form, created) VALUES (?, ?, ?) RETURNING id", written
@@ -82,13 +93,12 @@ class SqliteStore:
                 rev = db.execute(_NEXT, (1, 1, study, 0)).fetchone()[0]
                 row = Row(0, first, rev=rev, born=rev, why={"searcher": "default"})
                 db.execute(_INSERT, (*to_columns(row), study << _STUDY_BITS, study, None, None))
-            return True
-        return False
+        return True
 
     def study(self, name: str) -> StudyRow | None:
-        with self._connection.read() as db:
+        with self._connection.read() as db, self._understood():
             found = db.execute("SELECT form FROM study WHERE name = ?", (name,)).fetchone()
-        return StudyRow(name, loads(found[0])) if found else None
+            return StudyRow(name, loads(found[0])) if found else None
 
     def studies(self) -> list[str]:
         with self._connection.read() as db:
@@ -96,51 +106,50 @@ class SqliteStore:
 
     def spaces(self, name: str) -> list[tuple[int, dict[str, Any]]]:
         study = self._id(name)
-        with self._connection.read() as db:
+        with self._connection.read() as db, self._understood():
             asked = "SELECT version, body FROM space WHERE study = ? ORDER BY version"
             return [(version, loads(body)) for version, body in db.execute(asked, (study,))]
 
     def sync(self, name: str, rev: int) -> Changes:
         study = self._id(name)
-        with self._connection.read() as db:
-            (now,) = db.execute("SELECT rev FROM head WHERE study = ?", (study,)).fetchone()
+        with self._connection.read() as db, self._understood():
+            now = self._there(name, db.execute("SELECT rev FROM head WHERE study = ?", (study,)).fetchone())
             if now == rev:
                 return Changes(rev)
             rows = list(from_columns(db.execute(_CHANGED, (study, rev, _PAGE)).fetchall()))
             more = len(rows) == _PAGE
-            upto = rows[-1].rev if more else int(now)
+            upto = rows[-1].rev if more else now
             span = (study, rev, upto)
             spaces = db.execute(_SPACES, span).fetchall()
             reports = db.execute(_REPORTS, (*span, rev, upto)).fetchall()
-        return Changes(
-            upto,
-            [(version, loads(body)) for version, body in spaces],
-            rows,
-            [(at, Report(number, step, loads(metrics))) for at, number, step, metrics in reports],
-            more,
-        )
+            return Changes(
+                upto,
+                [(version, loads(body)) for version, body in spaces],
+                rows,
+                [(at, Report(number, step, loads(metrics))) for at, number, step, metrics in reports],
+                more,
+            )
 
     def grow(self, name: str, version: int, space: Mapping[str, Any]) -> int | None:
         study = self._id(name)
         with self._connection.write(durable=False) as db:
             (known,) = db.execute("SELECT max(version) FROM space WHERE study = ?", (study,)).fetchone()
             if known != version - 1:
-                raise Abandon
-            rev = int(db.execute(_BUMP, (study,)).fetchone()[0])
+                return None
+            rev = self._bump(db, name, study)
             db.execute("INSERT INTO space VALUES (?, ?, ?, ?)", (study, version, rev, dumps(space)))
             return rev
-        return None
 
     def create(self, name: str, rows: Sequence[Row], worker: str | None) -> tuple[int, list[Claim]] | None:
         study = self._id(name)
         with self._connection.write(durable=False) as db:
             found = db.execute(_NEXT, (len(rows), len(rows), study, rows[0].number)).fetchone()
             if found is None:
-                raise Abandon
+                return None
             rev, claims = int(found[0]), list[Claim]()
             for row, at in zip(rows, range(rev - len(rows) + 1, rev + 1), strict=True):
                 running = row.state == State.RUNNING
-                token = uuid.uuid4().hex if running else None
+                token = os.urandom(16).hex() if running else None
                 row.rev = row.born = at
                 row.begun = at if row.begun or running else 0
                 row.ended = at if row.state.final else 0
@@ -149,33 +158,36 @@ class SqliteStore:
                 if token is not None:
                     claims.append(Claim(row.number, row.attempt, token))
             return rev, claims
-        return None
 
     def claim(self, name: str, row: Row, worker: str | None) -> tuple[int, Claim] | None:
         study = self._id(name)
         with self._connection.write(durable=False) as db:
-            rev = int(db.execute(_BUMP, (study,)).fetchone()[0])
-            token, now = uuid.uuid4().hex, time.time()
+            rev = self._bump(db, name, study)
+            token, now = os.urandom(16).hex(), time.time()
             key = (study << _STUDY_BITS) + row.number
             found = db.execute(_CLAIM, (rev, rev, worker, token, row.until, now, row.seen, key, row.rev)).fetchone()
             if found is None:
-                raise Abandon
+                db.execute("ROLLBACK")
+                return None
             return rev, Claim(row.number, found[0], token)
-        return None
 
-    def report(self, name: str, claim: Claim, row: Row, reports: Sequence[Report]) -> int | None:
+    def report(
+        self, name: str, claim: Claim, row: Row, reports: Sequence[Report], *, config_changed: bool = False
+    ) -> int | None:
         study = self._id(name)
         key = (study << _STUDY_BITS) + claim.number
         with self._connection.write(durable=row.saved is not None) as db:
-            rev = int(db.execute(_BUMP, (study,)).fetchone()[0])
+            rev = self._bump(db, name, study)
             saved = row.saved or (None, None)
+            config = dumps(row.config) if config_changed else None
             written = db.execute(
-                "UPDATE trial SET rev = ?, step = ?, began = ?, cost = ?, saved_step = ?, saved_attempt = ? "
-                + _WHILE_CLAIMED,
-                (rev, row.step, row.began, row.cost, *saved, key, claim.token),
+                "UPDATE trial SET rev = ?, step = ?, began = ?, cost = ?, saved_step = ?, saved_attempt = ?, "
+                "config = coalesce(?, config), space = ? " + _WHILE_CLAIMED,
+                (rev, row.step, row.began, row.cost, *saved, config, row.space, key, claim.token),
             )
             if not written.rowcount:
-                raise Abandon
+                db.execute("ROLLBACK")
+                return None
             if claim.attempt > 1:
                 earlier = (key, claim.attempt, row.began)
                 db.execute("DELETE FROM report WHERE trial = ? AND attempt < ? AND step > ?", earlier)
@@ -184,14 +196,12 @@ class SqliteStore:
                 [(key, r.step, study, rev, claim.attempt, dumps(r.metrics)) for r in reports],
             )
             return rev
-        return None
 
     def finish(self, name: str, claim: Claim, outcome: Outcome) -> int | None:
         study, row = self._id(name), outcome.row
         key = (study << _STUDY_BITS) + claim.number
-        accepted = False
         with self._connection.write(durable=True) as db:
-            rev = int(db.execute(_BUMP, (study,)).fetchone()[0])
+            rev = self._bump(db, name, study)
             values = (
                 *(int(row.state), rev, rev if row.state.final else 0, text(row.values), text(row.error)),
                 *(curve_text(row), row.step, row.cost, row.finished, text(row.settings)),
@@ -199,32 +209,19 @@ class SqliteStore:
             )
             accepted = bool(db.execute(_END + _WHILE_CLAIMED, (*values, key, claim.token)).rowcount)
             if not accepted:
-                accepted, rev = self._late(db, key, claim, outcome, (*values, key, claim.attempt), rev)
+                found = db.execute("SELECT told_by, rev FROM trial WHERE id = ?", (key,)).fetchone()
+                if found is None or found[0] == claim.token:  # told twice: the answer to the first was lost
+                    db.execute("ROLLBACK")
+                    return int(found[1]) if found else None
+                if row.state.final:  # given up, but if nobody has begun again, the work counts
+                    accepted = bool(db.execute(_END + _WHILE_QUEUED, (*values, key, claim.attempt)).rowcount)
+            why = outcome.why if accepted else "late"
             if accepted and row.state.final and outcome.reported:
                 db.execute("DELETE FROM report WHERE trial = ?", (key,))
-            if outcome.why is not None:
-                self._set_aside(db, key, claim, outcome)
+            if why is not None:
+                kept = (key, claim.attempt, claim.token, None, why, time.time(), text(row.values), text(row.error))
+                db.execute(_SET_ASIDE, kept)
         return rev if accepted else None
-
-    def _late(
-        self, db: sqlite3.Connection, key: int, claim: Claim, outcome: Outcome, values: tuple[Any, ...], rev: int
-    ) -> tuple[bool, int]:
-        """What becomes of a result whose claim no longer runs: (accepted, revision)."""
-        found = db.execute("SELECT told_by, rev FROM trial WHERE id = ?", (key,)).fetchone()
-        if found is not None and found[0] == claim.token:
-            return True, int(found[1])  # told twice: the answer to the first was lost
-        if outcome.row.state.final and db.execute(_END + _WHILE_QUEUED, values).rowcount:
-            return True, rev  # given up, but nobody has begun again: the work counts
-        if found is not None:
-            self._set_aside(db, key, claim, outcome, "late")
-        return False, rev
-
-    def _set_aside(
-        self, db: sqlite3.Connection, key: int, claim: Claim, outcome: Outcome, why: str | None = None
-    ) -> None:
-        row = outcome.row
-        kept = (key, claim.attempt, claim.token, None, why or outcome.why, time.time(), text(row.values), text(row.error))
-        db.execute("INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
 
     def claim_of(self, name: str, number: int) -> Claim | None:
         key = (self._id(name) << _STUDY_BITS) + number
@@ -239,30 +236,40 @@ class SqliteStore:
             return db.execute(asked, (study, worker)).fetchone() is not None
 
     def beat(self, worker: str, seconds: float) -> bool:
-        locks = self._connection.locks
-        with self._connection.write(durable=False) as db:
-            until = time.time() + seconds
-            if db.execute("UPDATE worker SET lease_until = ? WHERE id = ?", (until, worker)).rowcount:
-                return True
-            known = worker in self._slots
-            self._slots[worker] = db.execute(
-                "INSERT INTO worker (id, host, pid, lease_until) VALUES (?, ?, ?, ?) RETURNING slot",
-                (worker, _host(), os.getpid(), until),
-            ).fetchone()[0]
-            if locks is not None:
-                locks.hold(self._slots[worker])
-        return not known
+        until, slot = time.time() + seconds, None
+        try:
+            with self._connection.write(durable=False) as db:
+                if db.execute("UPDATE worker SET lease_until = ? WHERE id = ?", (until, worker)).rowcount:
+                    return True
+                (slot,) = db.execute(
+                    "INSERT INTO worker (id, host, pid, lease_until) VALUES (?, ?, ?, ?) RETURNING slot",
+                    (worker, _host(), os.getpid(), until),
+                ).fetchone()
+                if self._connection.locks is not None:
+                    self._connection.locks.hold(slot)  # before others can see the row
+        except BaseException:
+            self._drop(slot)  # the next worker gets the same
+            raise
+        known = self._slots.get(worker)
+        self._drop(known)
+        self._slots[worker] = slot
+        return known is None
+
+    def _drop(self, slot: int | None) -> None:
+        if slot is not None and self._connection.locks is not None:
+            self._connection.locks.drop(slot)
 
     def reap(self) -> int:
         with self._connection.read() as db:
             workers = db.execute("SELECT id, slot, host, lease_until FROM worker").fetchall()
-        dead = [worker for worker, slot, host, until in workers if self._is_dead(worker, slot, host, until)]
+        dead = [(worker, until) for worker, slot, host, until in workers if self._is_dead(worker, slot, host, until)]
         if not dead:
             return 0
         queued = 0
-        with self._connection.write(durable=False) as db:
-            for worker in dead:
-                queued += self._give_up(db, worker, "lost")
+        with self._connection.write(durable=False) as db, self._understood():
+            for silent in dead:  # still: it may have beaten just now
+                if db.execute("SELECT 1 FROM worker WHERE id = ? AND lease_until = ?", silent).fetchone():
+                    queued += self._give_up(db, silent[0], "lost")
         return queued
 
     def _is_dead(self, worker: str, slot: int, host: str, lease_until: float) -> bool:
@@ -277,17 +284,17 @@ class SqliteStore:
         ).fetchall()
         for key, study, attempt, token in running:
             rev = int(db.execute(_BUMP, (study,)).fetchone()[0])
-            kept = (key, attempt, token, worker, why, time.time(), None, None)
-            db.execute("INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
-            (lost,) = db.execute("SELECT count(*) FROM attempt WHERE trial = ? AND why = 'lost'", (key,)).fetchone()
+            db.execute(_SET_ASIDE, (key, attempt, token, worker, why, time.time(), None, None))
+            (lost,) = db.execute(_LOSSES, (key,)).fetchone()
             if lost < _LOST_AT_MOST:
                 back = "UPDATE trial SET state = 0, rev = ?, worker = NULL, token = NULL WHERE id = ?"
                 db.execute(back, (rev, key))
                 continue
-            message = f"{lost} workers died while they ran it; it was not started again."
+            message = f"{lost} workers in a row died while they ran it, without a new checkpoint; it was not started again."
             error = dumps({"type": "WorkerLost", "message": message, "traceback": ""})
-            over = "UPDATE trial SET state = 5, rev = ?, ended = ?, error = ?, finished = ?, worker = NULL, token = NULL"
-            db.execute(over + " WHERE id = ?", (rev, rev, error, time.time(), key))
+            values, curve = folded(db.execute(_REPORTED, (key,)).fetchall())
+            db.execute("DELETE FROM report WHERE trial = ?", (key,))
+            db.execute(_LOST, (rev, rev, error, time.time(), values, curve, key))
         db.execute("DELETE FROM worker WHERE id = ?", (worker,))
         return len(running)
 
@@ -298,21 +305,40 @@ class SqliteStore:
         del self._ids[name]
 
     def close(self, worker: str | None = None) -> None:
-        if worker in self._slots:
-            with self._connection.write(durable=False) as db:
-                self._give_up(db, worker, "interrupted")
-            if (locks := self._connection.locks) is not None:
-                locks.drop(self._slots.pop(worker))
-        self._connection.close()
+        try:
+            if worker in self._slots:
+                with self._connection.write(durable=False) as db:
+                    self._give_up(db, worker, "interrupted")
+        finally:  # a worker without a slot is dead: others will queue its trials
+            self._drop(self._slots.pop(worker, None) if worker else None)
+            self._connection.close()
 
     def _id(self, name: str) -> int:
         if name not in self._ids:
             with self._connection.read() as db:
                 found = db.execute("SELECT id FROM study WHERE name = ?", (name,)).fetchone()
-            if found is None:
-                raise StudyNotFound(f"There is no study {name!r} in {self.path}. It has {self.studies() or 'none'}.")
-            self._ids[name] = found[0]
+            self._ids[name] = self._there(name, found)
         return self._ids[name]
+
+    def _bump(self, db: sqlite3.Connection, name: str, study: int) -> int:
+        return self._there(name, db.execute(_BUMP, (study,)).fetchone())
+
+    def _there(self, name: str, found: tuple[int] | None) -> int:
+        """The one number of a row about a study, which another process may have deleted."""
+        if found is None:
+            self._ids.pop(name, None)
+            raise StudyNotFound(f"There is no study {name!r} in {self.path or 'memory'}: it was deleted, or never made.")
+        return int(found[0])
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{self.path} is damaged: what it holds is not what was written ({type(error).__name__}: {error}). "
+                "Restore a copy."
+            ) from error
 
 
 def _host() -> str:

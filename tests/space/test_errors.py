@@ -349,7 +349,7 @@ CONFIGS = [
     (lambda: SPACE.complete({"lr": 0.1}), r"`opt` is missing, and has no default\. Pass a value for it\."),
     (
         SPACE.enumeration,
-        r"`lr` is continuous: a grid needs its levels\. Pass levels=5, levels=\{'lr': 5\} or .*\[values\]",
+        r"`lr` is continuous: a grid needs its levels, as in searchers\.Grid\(levels=5\), Grid\(levels=\{'lr': 5\}\) or .*\[values\]",
     ),
     (
         lambda: SPACE.enumeration({"lrr": 5}),

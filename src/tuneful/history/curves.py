@@ -71,7 +71,7 @@ class Curves:
         kept = int(np.count_nonzero(which))
         if kept < self._n:
             for column in (self._trial, self._step, self._rev, self._value):
-                column[:kept] = column[: self._n][which]  # type: ignore[index]  # a union of dtypes
+                column[:kept] = column[: self._n][which]
             self._n = kept
 
     def of(self, trial: int) -> tuple[Ints, Array]:

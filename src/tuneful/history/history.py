@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,13 @@ Flags = NDArray[np.bool_]
 
 _COLUMNS: dict[str, tuple[type, float]] = {
     "state": (np.int8, State.QUEUED),
+    "distinct": (np.bool_, True),
+    "known": (np.bool_, False),
     "reached": (np.int64, 0),
     "until": (np.float64, np.inf),
     "attempt": (np.int64, 0),
     "began": (np.int64, 0),
+    "seen": (np.int64, 0),
     "revision": (np.int64, 0),
     "born": (np.int64, 0),
     "begun": (np.int64, 0),
@@ -34,12 +36,11 @@ _COLUMNS: dict[str, tuple[type, float]] = {
     "repeat_of": (np.int64, -1),
     "parent": (np.int64, -1),
     "parent_step": (np.int64, 0),
-    "distinct": (np.bool_, True),
     "cost": (np.float64, 0.0),
     "started_at": (np.float64, np.nan),
     "finished_at": (np.float64, np.nan),
 }
-_TEXTS = ("why", "note", "error", "settings", "saved", "seen", "imported")
+_TEXTS = ("why", "note", "error", "settings", "saved", "imported")
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -105,7 +106,7 @@ class History:
         self.started = 0
         self._n = 0
         self._store: dict[str, NDArray[Any]] = {
-            name: np.full(16, fill, dtype=kind) for name, (kind, fill) in _COLUMNS.items()
+            name: np.empty(16, dtype=kind) for name, (kind, _) in _COLUMNS.items()
         }
         self._y = np.full((16, len(self.objectives)), np.nan)
         self._violations = np.full((16, len(self.bounds)), np.nan)
@@ -153,21 +154,23 @@ class History:
     @property
     def feasible(self) -> Flags:
         """Which trials break no constraint that is known of them, (n,)."""
-        return ~np.any(self.violations > 0, axis=1)
+        broken: Flags = np.any(self.violations > 0, axis=1)
+        return ~broken
 
     @property
     def means(self) -> Array:
-        """`y` with the mean over a trial and its repeats in the row of the trial, and NaN in those of repeats."""
-        if not np.any(self.repeat_of >= 0):
+        """`y` with the mean over a trial and its repeats in the row of the first that is done, NaN in those of repeats."""
+        repeats = self.repeat_of >= 0
+        if not np.any(repeats):
             return self.y
-        root = np.where(self.repeat_of >= 0, self.repeat_of, np.arange(self._n))
-        mean = np.full_like(self.y, np.nan)
-        done = self.state == State.DONE
+        root = np.where(repeats, self.repeat_of, np.arange(self._n))
+        done = np.flatnonzero(self.state == State.DONE)
+        count = np.bincount(root[done], minlength=self._n)
+        known, first = np.unique(root[done], return_index=True)
+        mean = np.where(repeats[:, None], np.nan, self.y)
         for j in range(self.y.shape[1]):
             total = np.bincount(root[done], self.y[done, j], self._n)
-            count = np.bincount(root[done], minlength=self._n)
-            mean[:, j] = np.where(count > 0, total / np.maximum(count, 1), self.y[:, j])
-        mean[self.repeat_of >= 0] = np.nan
+            mean[done[first], j] = total[known] / count[known]
         return mean
 
     @property
@@ -226,7 +229,7 @@ class History:
             imported=bool(self.text("imported", trial)),
             note=self.text("note", trial),
             why=self.text("why", trial),
-            seen=self.text("seen", trial),
+            seen=at["seen"],
             settings=self.text("settings", trial),
             error=self.text("error", trial),
             started=None if np.isnan(at["started_at"]) else at["started_at"],
@@ -275,7 +278,7 @@ class History:
         return next((o.sign for o in self.objectives if o.metric == metric), 1.0)
 
     def text(self, kind: str, trial: int) -> Any:
-        """The `why`, `note`, `error`, `settings`, `saved` or `seen` of a trial; empty or None if it has none."""
+        """The `why`, `note`, `error`, `settings` or `saved` of a trial; empty or None if it has none."""
         return self._texts[kind].get(trial, None if kind in ("error", "saved") else _NOTHING)
 
     def recall(self, key: Hashable) -> tuple[int, Any] | None:
@@ -305,9 +308,11 @@ class History:
         reached = np.zeros(n, dtype=np.int64)
         for curve in past.curves.values():
             np.maximum.at(reached, curve.trial, curve.step)
-        store["reached"][:] = reached
+        store["reached"][later] = reached[later]
+        store["attempt"][~begun], store["cost"][~begun], store["started_at"][~begun] = 0, 0.0, np.nan
         past.started = int(np.count_nonzero(begun & store["distinct"]))
         past._texts = {k: {t: v for t, v in d.items() if t < n} for k, d in self._texts.items()}  # noqa: SLF001
+        past._texts["error"] = {t: v for t, v in past._texts["error"].items() if not later[t]}  # noqa: SLF001
         past._unfinished = set(np.flatnonzero(later).tolist())  # noqa: SLF001
         return past
 
@@ -316,23 +321,44 @@ class History:
     def apply(self, row: Row) -> None:
         """Take in the new state of a trial."""
         trial = row.number
-        new = trial >= self._n
-        if new:
+        if trial >= self._n:
             self._make_room(trial + 1)
-            self._n = trial + 1
-            before = False
         else:
-            before = bool(self._store["begun"][trial] > 0) and bool(self._store["distinct"][trial])
-        self._write(row)
-        self.started += int(row.begun > 0 and row.distinct) - int(before)
+            self.started -= bool(self._store["begun"][trial] > 0 and self._store["distinct"][trial])
+            self._forget_result(trial)
+            if row.curve is not None:
+                self.restart(trial, 0)
+        for column, fact in zip(self._store.values(), _facts(row), strict=True):
+            column[trial] = fact
         self._vocabulary.put(trial, row.config)
-        if row.state.final:
-            self._unfinished.discard(trial)
-            self._finish(row)
-        else:
-            self._unfinished.add(trial)
-            if not new:
-                self._forget_result(trial)
+        for kind, known in self._texts.items():
+            if text := getattr(row, kind):
+                known[trial] = text
+            else:
+                known.pop(trial, None)
+        self._take(row)
+        self.version += 1
+
+    def apply_all(self, rows: Sequence[Row]) -> None:
+        """Take in many trials, each once: those of which nothing is known yet together, which is faster."""
+        known = self.known
+        new = [row for row in rows if row.number >= len(known) or not known[row.number]]
+        if new:
+            self._apply_new(new)
+        for row in rows if len(new) < len(rows) else ():
+            if row.number < len(known) and known[row.number]:
+                self.apply(row)
+
+    def _apply_new(self, rows: Sequence[Row]) -> None:
+        trials = np.array([row.number for row in rows])
+        self._make_room(max(self._n, int(trials.max()) + 1))
+        for column, facts in zip(self._store.values(), zip(*map(_facts, rows), strict=True), strict=True):
+            column[trials] = facts
+        self._vocabulary.put_new(trials, [row.config for row in rows])
+        for kind, known in self._texts.items():
+            known.update((row.number, text) for row in rows if (text := getattr(row, kind)))
+        for row in rows:
+            self._take(row)
         self.version += 1
 
     def report(self, trial: int, step: int, metrics: Mapping[str, float], rev: int | None = None) -> None:
@@ -355,8 +381,8 @@ class History:
 
     def move_to(self, space: Space, version: int) -> None:
         """Search `space` from now on; the trials so far stay, encoded for it."""
-        self.space = space
         self._vocabulary.move_to(space)
+        self.space = space
         self.space_number = version
         self.version += 1
         self._memo.clear()
@@ -365,42 +391,20 @@ class History:
         """Understand the trials of a space that is not the current one."""
         self._vocabulary.learn(space)
 
-    def _write(self, row: Row) -> None:
-        store, trial = self._store, row.number
-        store["state"][trial] = row.state
-        store["reached"][trial] = row.step
-        store["until"][trial] = np.inf if row.until is None else row.until
-        store["attempt"][trial], store["began"][trial] = row.attempt, row.began
-        store["revision"][trial] = row.rev
-        store["born"][trial], store["begun"][trial], store["ended"][trial] = row.born, row.begun, row.ended
-        store["space_version"][trial] = row.space
-        store["distinct"][trial] = row.distinct
-        store["cost"][trial] = row.cost
-        if row.started is not None:
-            store["started_at"][trial] = row.started
-        if row.finished is not None:
-            store["finished_at"][trial] = row.finished
-        if row.repeat_of is not None:
-            store["repeat_of"][trial] = row.repeat_of
-        if row.parent is not None:
-            store["parent"][trial], store["parent_step"][trial] = row.parent
-        texts = self._texts
-        texts["seen"][trial] = row.seen
-        if row.why:
-            texts["why"][trial] = row.why
-        for kind in ("note", "error", "settings", "saved", "imported"):
-            if text := getattr(row, kind):
-                texts[kind][trial] = text
-            else:
-                texts[kind].pop(trial, None)
+    def _take(self, row: Row) -> None:
+        """Take in how far a trial has got."""
+        trial = row.number
+        self.started += row.begun > 0 and row.distinct
+        if row.state.final:
+            self._unfinished.discard(trial)
+            self._finish(row)
+        else:
+            self._unfinished.add(trial)
 
     def _finish(self, row: Row) -> None:
         trial = row.number
-        if row.curve is not None:
-            self.restart(trial, 0)
-            for name, (steps, values) in row.curve.items():
-                self._curve(name).extend(trial, steps, values, row.ended)
-            self._store["reached"][trial] = row.step
+        for name, (steps, values) in (row.curve or _NOTHING).items():
+            self._curve(name).extend(trial, steps, values, row.ended)
         for name, value in row.values.items():
             if name not in self.metrics:
                 self.metrics[name] = np.full(len(self._y), np.nan)
@@ -416,6 +420,8 @@ class History:
     def _forget_result(self, trial: int) -> None:
         self._y[trial] = np.nan
         self._violations[trial] = np.nan
+        for values in self.metrics.values():
+            values[trial] = np.nan
 
     def _curve(self, name: str) -> Curves:
         if name not in self.curves:
@@ -423,16 +429,30 @@ class History:
         return self.curves[name]
 
     def _make_room(self, n: int) -> None:
-        if n <= len(self._y):
-            return
-        room = max(2 * len(self._y), n)
-        wider = partial(_wider, room=room)
-        self._store = {name: wider(column, fill=_COLUMNS[name][1]) for name, column in self._store.items()}
-        self._y, self._violations = wider(self._y), wider(self._violations)
-        self.metrics = {name: wider(values) for name, values in self.metrics.items()}
+        if n > len(self._y):
+            room = max(n, 2 * len(self._y))
+            self._y, self._violations = _wider(self._y, room), _wider(self._violations, room)
+            self.metrics = {name: _wider(values, room) for name, values in self.metrics.items()}
+            for name, column in self._store.items():
+                self._store[name] = np.empty(room, dtype=column.dtype)  # what nobody writes takes no memory
+                self._store[name][: self._n] = column[: self._n]
+        for name, (_, blank) in _COLUMNS.items() if n > self._n + 1 else ():
+            self._store[name][self._n : n] = blank
+        self._n = n
 
 
-def _wider(column: NDArray[Any], room: int, fill: float = np.nan) -> NDArray[Any]:
-    wider = np.full((room, *column.shape[1:]), fill, dtype=column.dtype)
+def _facts(row: Row) -> tuple[float, ...]:
+    """A trial's values of `_COLUMNS`."""
+    parent, parent_step = row.parent or (-1, 0)
+    return (
+        *(row.state, row.distinct, True, row.step, np.inf if row.until is None else row.until),
+        *(row.attempt, row.began, row.seen, row.rev, row.born, row.begun, row.ended, row.space),
+        *(-1 if row.repeat_of is None else row.repeat_of, parent, parent_step, row.cost),
+        *(np.nan if row.started is None else row.started, np.nan if row.finished is None else row.finished),
+    )
+
+
+def _wider(column: Array, room: int) -> Array:
+    wider = np.full((room, *column.shape[1:]), np.nan)
     wider[: len(column)] = column
     return wider

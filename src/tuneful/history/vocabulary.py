@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneful.space import Choice, Config, Domain, Scalar, Space
+from tuneful.errors import SpaceError
+from tuneful.space import Choice, Config, Domain, Parameter, Scalar, Space
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 
 class Vocabulary:
@@ -37,32 +41,47 @@ class Vocabulary:
         self._encoded = 0
 
     def learn(self, space: Space) -> None:
-        """Make room for the parameters and options of `space`."""
-        for parameter in space.parameters:
-            old = self._domains.get(parameter.path)
-            self._domains[parameter.path] = parameter.domain if old is None else old.widened(parameter.domain)
+        """Make room for the parameters and options of `space`.
+
+        Raises:
+            SpaceError: a parameter is of another kind than in an earlier space; nothing has changed then.
+        """
+        self._domains = self._domains | {p.path: self._wide(p) for p in space.parameters}
         missing = [path for path in self._domains if path not in self._places]
         if missing:
             self._places |= {path: len(self._places) + i for i, path in enumerate(missing)}
             more = np.full((len(self._raw), len(missing)), np.nan)
             self._raw = np.hstack([self._raw, more])
             self._keys = None
+        self._slots = {
+            path: (self._places[path], _positions(domain)) for path, domain in self._domains.items()
+        }
 
     def put(self, trial: int, config: Mapping[str, Scalar]) -> None:
         """Write the config of a trial."""
-        if trial >= len(self._raw):
-            more = np.full((max(len(self._raw), trial + 1 - len(self._raw)), self._raw.shape[1]), np.nan)
-            self._raw = np.vstack([self._raw, more])
         row = self._row(config)
-        if trial < self._n:
-            if row.tobytes() == self._raw[trial].tobytes():
-                return
+        if trial >= self._n:
+            self._make_room(trial + 1)
+        elif row.tobytes() == self._raw[trial].tobytes():
+            return
+        else:
             self._encoded = min(self._encoded, trial)
             self._keys = None
         self._raw[trial] = row
-        self._n = max(self._n, trial + 1)
-        if self._keys is not None:
-            self._keys.setdefault(row.tobytes(), trial)
+        self._note(row, trial)
+
+    def put_new(self, trials: Ints, configs: Sequence[Mapping[str, Scalar]]) -> None:
+        """Write the configs of `trials` (n,) that have none yet."""
+        self._make_room(max(self._n, int(trials.max()) + 1))
+        rows = np.empty((len(configs), self._raw.shape[1]))
+        for path, place in self._places.items():
+            rows[:, place] = self._column(path, configs)
+        if np.count_nonzero(~np.isnan(rows)) < sum(map(len, configs)):
+            raise KeyError("A config has a parameter that no space of the study has.")
+        self._raw[trials] = rows
+        self._encoded = min(self._encoded, int(trials.min()))
+        for trial, row in zip(trials.tolist(), rows, strict=True) if self._keys is not None else ():
+            self._note(row, trial)
 
     def config(self, trial: int) -> Config:
         """The values of a trial by path."""
@@ -82,17 +101,20 @@ class Vocabulary:
             final: For a space that still grows, which trials are over, (n,): those have shown which parameters
                 their configs have, and a config that agrees with one of them in all of these would repeat it.
         """
-        row = self._row(config)
-        keys = self._known(n)
-        if (found := keys.get(row.tobytes())) is not None and (config or final is None):
+        try:
+            row = self._row(config)
+        except KeyError:  # a parameter or an option that the study never had
+            return None
+        keys = self._known()
+        if (found := keys.get(row.tobytes(), n)) < n and (config or final is None):
             return found
         if final is None:
             return None
         known = ~np.isnan(row)
         for shape in np.unique(~np.isnan(self._raw[:n][final]), axis=0):
             if shape.any() and not (shape & ~known).any():
-                found = keys.get(np.where(shape, row, np.nan).tobytes())
-                if found is not None:
+                found = keys.get(np.where(shape, row, np.nan).tobytes(), n)
+                if found < n:
                     return found
         return None
 
@@ -120,18 +142,62 @@ class Vocabulary:
         self._unit[start:stop] = self._space.encode(current)
         self._inside[start:stop] = inside
 
-    def _row(self, config: Mapping[str, Scalar]) -> Array:
-        row = np.full(self._raw.shape[1], np.nan)
-        for path, value in config.items():
-            row[self._places[path]] = self._domains[path].position(value)
-        return row
+    def _make_room(self, n: int) -> None:
+        if n > len(self._raw):
+            wider = np.empty((max(n, 2 * len(self._raw)), self._raw.shape[1]))  # what nobody writes takes no memory
+            wider[: self._n] = self._raw[: self._n]
+            self._raw = wider
+        self._raw[self._n : n] = np.nan
+        self._n = n
 
-    def _known(self, n: int) -> dict[bytes, int]:
+    def _row(self, config: Mapping[str, Scalar]) -> Array:
+        row = [math.nan] * self._raw.shape[1]
+        for path, value in config.items():
+            place, positions = self._slots[path]
+            row[place] = value if positions is None else self._position(path, positions, value)  # type: ignore[assignment]
+        return np.array(row, dtype=np.float64)
+
+    def _column(self, path: str, configs: Sequence[Mapping[str, Scalar]]) -> list[Any]:
+        _, positions = self._slots[path]
+        if positions is None:
+            return [config.get(path, math.nan) for config in configs]
+        return [self._position(path, positions, c[path]) if path in c else math.nan for c in configs]
+
+    def _position(self, path: str, positions: Mapping[tuple[type, Scalar], float], label: Scalar) -> float:
+        position = positions.get((type(label), label))
+        # NaN, which does not equal itself, or none of the options
+        return self._domains[path].position(label) if position is None else position
+
+    def _wide(self, parameter: Parameter) -> Domain:
+        old = self._domains.get(parameter.path)
+        if old is None:
+            return parameter.domain
+        if type(old) is not type(parameter.domain):
+            raise SpaceError(
+                f"`{parameter.path}` is {parameter.domain}, but the study has trials where it was {old}, which is of "
+                "another kind. Give it another name."
+            )
+        return old.widened(parameter.domain)
+
+    def _note(self, row: Array, trial: int) -> None:
+        if self._keys is not None:
+            key = row.tobytes()
+            self._keys[key] = min(trial, self._keys.get(key, trial))
+
+    def _known(self) -> dict[bytes, int]:
+        """The first trial of each config, of all trials: one that is asked about the past knows later ones too."""
         if self._keys is None:
             self._keys = {}
-            for trial, row in enumerate(self._raw[:n]):
+            for trial, row in enumerate(self._raw[: self._n]):
                 self._keys.setdefault(row.tobytes(), trial)
         return self._keys
+
+
+def _positions(domain: Domain) -> Mapping[tuple[type, Scalar], float] | None:
+    """Where each label of a choice stands; None for numbers, which stand for themselves."""
+    if not isinstance(domain, Choice):
+        return None
+    return {(type(label), label): float(place) for place, label in enumerate(domain.labels)}
 
 
 def _translated(raw: Array, wide: Domain, current: Domain) -> tuple[Array, Flags]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from tuneful.history import History
 
 @dataclass(frozen=True)
 class Patience:
-    """Ends a trial that has not improved on its own best value for `steps` steps.
+    """Ends a trial, as done, that has not improved on its own best value for `steps` steps: early stopping.
+
+    It has shown what it can, so its value counts: the last, or with `of="best"` the best of its steps.
 
     Never at a first bump: validation loss rises and falls again, so a few steps of waiting are part of the rule.
 
@@ -31,6 +34,8 @@ class Patience:
     steps: int = 5
     min_delta: float = 0.0
     warmup: int = 0
+
+    finishes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.steps < 2:

@@ -30,7 +30,9 @@ def combinations(space: Space) -> float:
 
 def is_new(history: History, config: Config, taken: Collection[Config]) -> bool:
     """Whether `config` is feasible, none of `taken`, and no trial's."""
-    return config not in taken and history.space.satisfies(config) and not history.contains(config)
+    if any(_alike(config, other) for other in taken):
+        return False
+    return history.space.satisfies(config) and not history.contains(config)
 
 
 def random_rows(history: History, number: int, purpose: str) -> Iterator[Array]:
@@ -89,6 +91,11 @@ def next_of(
         index += 1
     history.remember(key, start)
     return proposals
+
+
+def _alike(config: Config, other: Config) -> bool:
+    """Whether two configs are one; the options 1, 1.0 and True are three."""
+    return config == other and all(type(value) is type(other[path]) for path, value in config.items())
 
 
 def _left(history: History, number: int, taken: Collection[Config]) -> Config | None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tuneful.errors import SpaceError
 from tuneful.history import History, Proposal
 from tuneful.protocols import rng
 from tuneful.searchers.draws import is_new
 from tuneful.space import Config
+
+_DRAWS = 100  # of the parameters left out, until a constraint is taken for broken by those given
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Given:
 
     Attributes:
         configs: Each nested or by path, as for `Study.enqueue`; a parameter left out takes its default, or is
-            drawn at random.
+            drawn at random so that the constraints hold.
 
     Raises:
         SpaceError: (when proposing) a config does not fit the space; it says which and why.
@@ -32,9 +36,17 @@ class Given:
         for index, params in enumerate(self.configs):
             if len(proposals) == n:
                 break
-            q = rng(history.seed, index, "given").random(len(history.space))
-            config = history.space.complete(params, q)
+            config = _completed(history, index, params)
             if is_new(history, config, taken):
                 taken.append(config)
                 proposals.append(Proposal(config, {"searcher": "given", "index": index}))
         return proposals
+
+
+def _completed(history: History, index: int, params: Mapping[str, Any]) -> Config:
+    space = history.space
+    draws = rng(history.seed, index, "given").random((_DRAWS if space.constraints else 1, len(space)))
+    for q in draws[:-1]:
+        with suppress(SpaceError):  # perhaps only these draws break a constraint
+            return space.complete(params, q)
+    return space.complete(params, draws[-1])

@@ -59,6 +59,8 @@ def _points(kind: str, d: int, seed: int, first: int) -> Array:
     from scipy.stats import qmc  # noqa: PLC0415 - half a second to import, for these searchers alone
 
     engine = {"sobol": qmc.Sobol, "halton": qmc.Halton}[kind](d, scramble=True, rng=seed)
-    if first:
+    if kind == "halton":
+        engine.num_generated = first  # its own fast_forward would draw all the points before
+    elif first:
         engine.fast_forward(first)
     return np.asarray(engine.random(BLOCK))

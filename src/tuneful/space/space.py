@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from tuneful.space.constraint import Constraint
 from tuneful.space.domains import Domain
 from tuneful.space.enumeration import Enumeration, levels_of
 from tuneful.space.options import Scalar
+from tuneful.space.signature import spec_of
 from tuneful.space.structure import Node, Parameter, When, check_name
 
 Array = NDArray[np.float64]
@@ -36,7 +37,8 @@ class Space:
     condition; or a row of the *unit cube*, which is what searchers reason in.
 
     Args:
-        spec: `{name: Float | Int | Choice | list | Switch | Repeat | When | dict}`, or the same as JSON.
+        spec: `{name: Float | Int | Choice | list | Switch | Repeat | When | dict}`, or the same as JSON; or a function
+            or dataclass whose annotations say it.
         constraints: Relations between parameters, like `"units2 <= units1"`.
         open: The space grows while the objective asks for more; it may begin empty.
 
@@ -53,11 +55,13 @@ class Space:
 
     def __init__(
         self,
-        spec: Mapping[str, Node],
+        spec: Mapping[str, Node] | Callable[..., Any],
         constraints: Iterable[str] = (),
         *,
         open: bool = False,  # noqa: A002 - the word for it
     ) -> None:
+        if callable(spec):
+            spec = spec_of(spec)
         if not isinstance(spec, Mapping):
             raise SpaceError(f"A space is a dict from name to what can vary, and not {spec!r:.80}.")
         self._root = tree.parse_group(spec, "")

@@ -9,15 +9,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tuneful.history import History, Limits, State
+from tuneful.protocols import Searcher
 from tuneful.record import Record
+from tuneful.searchers import Auto, Grid
 
 if TYPE_CHECKING:
     from tuneful.study import Study
 
 _ENDINGS = {
-    "complete": "all trials are done",
-    "exhausted": "every config has been tried",
+    "complete": "complete",
+    "exhausted": "there is nothing left to try",
     "timeout": "the time is up",
     "target": "the target is reached",
     "converged": "no gain for a while",
@@ -25,37 +29,45 @@ _ENDINGS = {
     "interrupted": "interrupted; the running trial is queued again",
     "terminated": "terminated; the running trial is queued again",
 }
-_WIDTH = 100
+_WIDTH, _HEIGHT = 100, 10
 
 
 class Lines:
     """One line for each finished trial, to stderr."""
 
-    def __init__(self, study: Study, limits: Limits) -> None:
-        self._study, self._limits = study, limits
+    def __init__(self, study: Study, limits: Limits, searcher: Searcher) -> None:
+        self._study, self._limits, self._searcher = study, limits, searcher
 
     def begin(self) -> None:
         """Say what is run, and whether it goes on or begins."""
         study, history = self._study, self._study.history
-        if len(history) > (study.baseline is not None and study.created):
+        if history.started:
             _say(f"{study.address}: going on, {counts(history)}")
+            if outside := int(np.count_nonzero(~history.inside)):
+                _say(f"the space has changed: {outside} of the trials lie outside it, and are kept as results only")
         elif study.address.path is not None:
             _say(f"{study.address}: a new study")
+        chosen = self._searcher.chosen(history) if isinstance(self._searcher, Auto) else self._searcher
+        if isinstance(chosen, Grid):
+            _say(f"grid search: {chosen.cost(study.space):,} configs, each once")
 
     def finished(self, record: Record) -> None:
         """Say how a trial ended."""
         history = self._study.history
-        limit = "" if self._limits.trials is None else f"/{self._limits.trials}"
-        parts = [time.strftime("%H:%M:%S"), f"trial {record.number}{limit}", f"{record.state!s:<6}"]
+        limit = "" if self._limits.trials is None else f"{history.started}/{self._limits.trials}  "
+        parts = [f"{time.strftime('%H:%M:%S')}  {limit}trial {record.number}", f"{record.state!s:<6}"]
         if record.state == State.FAILED and record.error:
             message = record.error["message"].splitlines() or [""]
             parts += [f"{record.error['type']}: {message[0]}"]
         else:
             parts += [f"{name} {shown(value)}" for name, value in record.values.items()]
-            if history.best == record.number:
-                parts.append("*best*")
-            elif self._study.baseline and record.number == 0:
+            if record.number == 0 and self._study.baseline is not None:
                 parts.append("(baseline)")
+            elif not record.feasible:
+                parts.append("(breaks a constraint)")
+            elif record.number in history.front:
+                parts.append("*best*" if len(history.objectives) == 1 else "*front*")
+        parts += [f"attempt {record.attempt}"] if record.attempt > 1 else []
         parts += [duration(record.seconds), assignments(record.config)]
         _say("  ".join(parts))
 
@@ -74,9 +86,10 @@ def counts(history: History) -> str:
 
 
 def summary(study: Study) -> str:
-    """A study in about ten lines."""
+    """A study in at most ten lines."""
     history = study.history
     goals = ", ".join(f"{'maximize' if o.maximize else 'minimize'} {o.metric}" for o in history.objectives)
+    failures = [record for record in study.trials if record.state == State.FAILED]
     lines = [f"study     {study.address} ({goals}, seed {history.seed})", f"trials    {counts(history) or 'none yet'}"]
     if len(history.objectives) > 1:
         lines += [f"front     {len(study.front)} trials: {', '.join(f'#{r.number}' for r in study.front[:12])}"]
@@ -85,16 +98,17 @@ def summary(study: Study) -> str:
         lines.append(f"best      {history.objectives[0].metric} {shown(best.mean)} (trial {best.number})")
         if baseline is not None:
             lines.append(f"baseline  {_compared(baseline, best)}")
-        rows = [f"  {path} = {_value(value)}" for path, value in best.config.items()]
-        lines += rows[:6] + ([f"  … {len(rows) - 6} more"] if len(rows) > 6 else [])
-    failures = [record for record in study.trials if record.state == State.FAILED]
+        rows = [f"  {path} = {_value(value)}"[:_WIDTH] for path, value in best.config.items()]
+        room = _HEIGHT - len(lines) - bool(failures)
+        lines += rows if len(rows) <= room else [*rows[: room - 1], f"  … {len(rows) - room + 1} more"]
     if failures:
-        lines.append(f"failed    last: trial {failures[-1].number}, {_cause(failures[-1])}"[:_WIDTH])
+        last = f"failed    last: trial {failures[-1].number}, {_cause(failures[-1])}"
+        lines.append(last if len(last) <= _WIDTH else last[: _WIDTH - 1] + "…")
     return "\n".join(lines)
 
 
 def html(study: Study) -> str:
-    """The best trials of a study as a table."""
+    """The best trials of a study as a table; those that break a constraint after the others."""
     history = study.history
     records = sorted((r for r in study.trials if r.state == State.DONE and r.value is not None), key=_rank(history))[:10]
     paths = list(dict.fromkeys(path for record in records for path in record.config))
@@ -124,7 +138,7 @@ def duration(seconds: float) -> str:
     """Seconds for people.
 
     >>> duration(0.034), duration(75), duration(7300)
-    ('34 ms', '1 min 15 s', '2 h 2 min')
+    ('34 ms', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
@@ -137,9 +151,14 @@ def duration(seconds: float) -> str:
 
 
 def assignments(config: Mapping[str, Any], width: int = _WIDTH) -> str:
-    """A config on one line, cut at `width`."""
-    text = " ".join(f"{path}={_value(value)}" for path, value in config.items())
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """A config on one line, as much of it as fits into `width`."""
+    text = ""
+    for path, value in config.items():
+        more = f"{text} {path}={_value(value)}".lstrip()
+        if len(more) > width - 2:
+            return f"{text or more[: width - 2]} …"
+        text = more
+    return text
 
 
 def _compared(baseline: Record, best: Record) -> str:
@@ -157,11 +176,12 @@ def _cause(record: Record) -> str:
 
 
 def _rank(history: History) -> Any:
-    return lambda record: float(history.y[record.number, 0])
+    return lambda record: (not record.feasible, float(history.y[record.number, 0]))
 
 
 def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if text.isprintable() else repr(value)
 
 
 def _say(text: str) -> None:

@@ -19,23 +19,32 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that be
 
 
 def columns(trials: Iterable[Record]) -> dict[str, list[Any]]:
-    """One column a field, one entry a trial: number, state, metrics, parameters (`params.` + path), times, error."""
+    """One column a field, one entry a trial: number, state, metrics, parameters (`params.` + path), times, error.
+
+    A metric that has the name of another column, like `error`, is `metrics.error`.
+    """
     records = list(trials)
     configs, metrics = [record.config for record in records], [record.metrics for record in records]
-    paths, names = dict.fromkeys(p for c in configs for p in c), dict.fromkeys(m for ms in metrics for m in ms)
-    table: dict[str, list[Any]] = {
+    first: dict[str, list[Any]] = {
         "number": [record.number for record in records],
         "state": [str(record.state) for record in records],
     }
-    table |= {name: [found.get(name) for found in metrics] for name in names}
-    table |= {f"params.{path}": [config.get(path) for config in configs] for path in paths}
-    return table | {
+    paths = dict.fromkeys(path for config in configs for path in config)
+    params = {f"params.{path}": [config.get(path) for config in configs] for path in paths}
+    last: dict[str, list[Any]] = {
         "step": [record.step for record in records],
         "seconds": [record.seconds for record in records],
         "started": [record.started for record in records],
         "finished": [record.finished for record in records],
         "error": [f"{r.error['type']}: {r.error['message']}" if r.error else None for r in records],
     }
+    table = first
+    for name in dict.fromkeys(name for found in metrics for name in found):
+        column = name
+        while column in table or column in params or column in last:
+            column = f"metrics.{column}"
+        table[column] = [found.get(name) for found in metrics]
+    return table | params | last
 
 
 def to_pandas(trials: Iterable[Record]) -> Any:
@@ -62,7 +71,7 @@ def to_polars(trials: Iterable[Record]) -> Any:
 
     table = columns(trials)
     series = [pl.Series(name, _of_one_kind(values), strict=False) for name, values in table.items()]
-    times = [pl.from_epoch((pl.col(n) * 1e6).cast(pl.Int64), time_unit="us").alias(n) for n in ("started", "finished")]
+    times = [pl.from_epoch((pl.col(n) * 1e6).cast(pl.Int64), time_unit="us").dt.replace_time_zone("UTC").alias(n) for n in ("started", "finished")]
     return pl.DataFrame(series).with_columns(times)
 
 
@@ -70,7 +79,7 @@ def to_csv(trials: Iterable[Record], path: str | Path | None) -> str:
     """CSV text, also written to `path` if given; cells that a spreadsheet would run begin with a quote."""
     table = columns(trials)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; and so a cell with either is quoted
     writer.writerow(_safe(name) for name in table)
     writer.writerows([_safe(cell) for cell in row] for row in zip(*table.values(), strict=True))
     return _written(text.getvalue(), path)
@@ -133,5 +142,6 @@ def _of_one_kind(values: Sequence[Any]) -> Sequence[Any]:
 
 def _written(text: str, path: str | Path | None) -> str:
     if path is not None:
-        Path(path).write_text(text, encoding="utf-8")
+        # Messages may quote file names that are no Unicode.
+        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
     return text

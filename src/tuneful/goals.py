@@ -12,7 +12,7 @@ from tuneful.history import Bound, Objective
 
 Goals = tuple[tuple[Objective, ...], tuple[Bound, ...]]
 
-_BOUND = re.compile(r"\s*(?P<metric>.+?)\s*(?P<sign><=|>=)\s*(?P<limit>\S+)\s*")
+_BOUND = re.compile(r"\s*(?P<metric>(?:(?!<=|>=).)+?)\s*(?P<sign><=|>=)\s*(?P<limit>\S+)\s*")
 
 
 def objectives_of(minimize: str | Sequence[str] | None, maximize: str | Sequence[str] | None) -> tuple[Objective, ...]:
@@ -21,10 +21,10 @@ def objectives_of(minimize: str | Sequence[str] | None, maximize: str | Sequence
     Raises:
         StudyError: a metric is named twice, or by no string.
     """
-    named = [(name, False) for name in _names(minimize)] + [(name, True) for name in _names(maximize)]
+    named = [(name, False) for name in _listed(minimize)] + [(name, True) for name in _listed(maximize)]
     for name, _ in named:
-        if not isinstance(name, str) or not name:
-            raise StudyError(f"A metric to study is called {name!r}. Name it by a string.")
+        if not isinstance(name, str) or not 0 < len(name) <= 255 or not name.isprintable():
+            raise StudyError(f"A metric to study is called {name!r:.80}: use a string of 1 to 255 printable characters.")
         if [n for n, _ in named].count(name) > 1:
             raise StudyError(f"The metric {name!r} is named twice. Minimize it or maximize it.")
     return tuple(Objective(name, up) for name, up in named) or (Objective(),)
@@ -40,14 +40,17 @@ def bounds_of(constraints: str | Iterable[str]) -> tuple[Bound, ...]:
     (Bound(metric='accuracy', limit=0.9, at_least=True),)
     """
     bounds = []
-    for text in [constraints] if isinstance(constraints, str) else constraints:
-        found = _BOUND.fullmatch(text)
+    for text in _listed(constraints):
+        found = _BOUND.fullmatch(text) if isinstance(text, str) else None
         try:
             limit = float(found["limit"]) if found else math.nan
         except ValueError:
             limit = math.nan
         if found is None or not math.isfinite(limit):
-            raise StudyError(f"The constraint {text!r} is not of the form 'metric <= number' or 'metric >= number'.")
+            raise StudyError(
+                f"The constraint {text!r} is not of the form 'metric <= number' or 'metric >= number'. "
+                "A relation between parameters belongs to the space: Space({...}, constraints=[...])."
+            )
         bounds.append(Bound(found["metric"], limit, found["sign"] == ">="))
     return tuple(bounds)
 
@@ -73,5 +76,8 @@ def describe(objectives: Sequence[Objective]) -> str:
     return " and ".join(f"{'maximizes' if o.maximize else 'minimizes'} {o.metric!r}" for o in objectives)
 
 
-def _names(metrics: str | Sequence[str] | None) -> Sequence[str]:
-    return [] if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
+def _listed(given: object) -> list[Any]:
+    """One or several, as a list."""
+    if given is None:
+        return []
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [given]

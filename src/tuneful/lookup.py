@@ -21,7 +21,7 @@ def searcher_of(search: str | Searcher) -> Searcher:
     """
     found = _made(searchers, search, "search")
     if not isinstance(found, Searcher):
-        raise StudyError(f"search={search!r} has no `propose`. Pass a searcher, or one of {names(searchers)}.")
+        raise StudyError(f"search={search!r} has no `propose`. Pass a searcher, or one of {_listed(searchers)}.")
     return found
 
 
@@ -33,7 +33,7 @@ def scheduler_of(schedule: str | Scheduler, searcher: Searcher) -> Scheduler:
     """
     found = _made(schedulers, schedule, "schedule", searcher)
     if not isinstance(found, Scheduler):
-        raise StudyError(f"schedule={schedule!r} has no `plan`. Pass a scheduler, or one of {names(schedulers)}.")
+        raise StudyError(f"schedule={schedule!r} has no `plan`. Pass a scheduler, or one of {_listed(schedulers)}.")
     return found
 
 
@@ -49,8 +49,8 @@ def pruner_of(prune: str | Pruner | Sequence[str | Pruner] | None) -> Pruner | N
         made = [pruner for one in prune if (pruner := pruner_of(one)) is not None]
         return pruners.AnyOf(tuple(made)) if made else None
     found = _made(pruners, prune, "prune")
-    if not callable(found) or isinstance(found, type):
-        raise StudyError(f"prune={prune!r} cannot be called. Pass a pruner, or one of {names(pruners)}.")
+    if not callable(found):
+        raise StudyError(f"prune={prune!r} cannot be called. Pass a pruner, or one of {_listed(pruners)}.")
     return found  # type: ignore[no-any-return]  # what can be called with a history and a trial is one
 
 
@@ -65,6 +65,8 @@ def names(package: ModuleType) -> list[str]:
 
 
 def _made(package: ModuleType, wanted: Any, argument: str, *args: Any) -> Any:
+    if isinstance(wanted, type):
+        raise StudyError(f"{argument}={wanted.__name__} is a class. Build one: {wanted.__name__}(...).")
     if not isinstance(wanted, str):
         return wanted
     known = {_snake(name): name for name in package.__all__}
@@ -78,6 +80,10 @@ def _made(package: ModuleType, wanted: Any, argument: str, *args: Any) -> Any:
         raise StudyError(
             f"{argument}={wanted!r} needs settings. Build it: {package.__name__.rpartition('.')[2]}.{known[wanted]}(...)."
         ) from None
+
+
+def _listed(package: ModuleType) -> str:
+    return ", ".join(names(package))
 
 
 def _snake(name: str) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from dataclasses import replace
 from typing import Any
 
-from tuneful.errors import StudyError
+from tuneful.errors import SpaceError, StudyError
 from tuneful.history import State
 from tuneful.session import Session
 from tuneful.trial import Trial
-from tuneful.values import NotFinite, final_values
+from tuneful.values import Diverged, final_values
 
 _TEXT = 4_000  # characters of a message that are kept
 _TRACEBACK = 16_000  # characters of a traceback that are kept, from its end
@@ -35,26 +34,33 @@ def ended(
     """
     if state not in ("done", "pruned", "failed", "queued"):
         raise StudyError(f"state={state!r}: a trial ends as done, pruned, failed or queued.")
-    row = replace(trial.row, cost=trial.cost())
+    row = trial.row
+    row.cost = trial.cost()
     if state == "queued":
-        return session.finish(trial, replace(row, state=State.QUEUED), "interrupted")
+        row.state, row.values, row.error, row.curve, row.finished = State.QUEUED, {}, None, None, None
+        return session.finish(trial, "interrupted")
     curve = session.curve(trial)
-    row = replace(row, finished=time.time(), values={name: points[-1] for name, (_, points) in curve.items()})
+    reported = {name: points[-1] for name, (_, points) in curve.items()}
     if state == "done":
         try:
-            row = replace(row, state=State.DONE, values=final_values(value, curve, session.history.objectives, of))
-        except NotFinite as problem:
+            reported = final_values(value, curve, session.history.objectives, session.history.bounds, of)
+        except Diverged as problem:
             state, error = "failed", problem
-    if state == "pruned":
-        broken = [o.metric for o in session.history.objectives if not math.isfinite(row.values.get(o.metric, 0.0))]
-        row = replace(row, state=State.PRUNED)
+        unasked = row.note.get("given", {}).keys() - trial.asked.keys() if trial.asked else ()
+        if unasked:
+            state, error = "failed", SpaceError(
+                f"The value enqueued for {min(unasked)!r} was never asked for. "
+                f"Asked for were {', '.join(trial.asked)}."
+            )
+    elif state == "pruned":
+        broken = [o.metric for o in session.history.objectives if not math.isfinite(reported.get(o.metric, 0.0))]
         if broken:
-            metric = broken[0]
-            state, error = "failed", f"Diverged: {metric!r} was {row.values[metric]} at step {row.step}."
-    if state == "failed":
-        row = replace(row, state=State.FAILED, error=told(error))
-        return session.finish(trial, row, "error")
-    return session.finish(trial, row)
+            state, error = "failed", Diverged(f"{broken[0]!r} was {reported[broken[0]]} at step {row.step}.")
+    row.state, row.values, row.finished = State[state.upper()], reported, time.time()
+    if state != "failed":
+        return session.finish(trial)
+    row.error = told(error)
+    return session.finish(trial, "error")
 
 
 def told(error: BaseException | str | None) -> dict[str, str]:

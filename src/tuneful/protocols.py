@@ -35,7 +35,11 @@ class Scheduler(Protocol):
 
 @runtime_checkable
 class Pruner(Protocol):
-    """Decides whether a running trial is still worth its time."""
+    """Decides whether a running trial is still worth its time.
+
+    What it ends is pruned; or done, if the pruner has an attribute `finishes` that is true: then the trial is not
+    worse than others but has shown what it can.
+    """
 
     def __call__(self, history: History, trial: int) -> bool:
         """Whether to end `trial` after the step that it has reached."""
@@ -122,7 +126,9 @@ class Store(Protocol):
     def claim(self, name: str, row: Row, worker: str | None) -> tuple[int, Claim] | None:
         """Run a queued or paused trial until `row.until`, if it has not changed since `row.rev`."""
 
-    def report(self, name: str, claim: Claim, row: Row, reports: Sequence[Report]) -> int | None:
+    def report(
+        self, name: str, claim: Claim, row: Row, reports: Sequence[Report], *, config_changed: bool = False
+    ) -> int | None:
         """Write what a running trial reported, its step, cost and checkpoint. None: the claim is void."""
 
     def finish(self, name: str, claim: Claim, outcome: Outcome) -> int | None:

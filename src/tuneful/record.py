@@ -161,7 +161,10 @@ class Records(Sequence[Record]):
     def __getitem__(self, index: int | slice) -> Record | Records:
         if isinstance(index, slice):
             return Records(self._numbers[index], self._history, self._spaces)
-        return Record(int(self._numbers[index]), self._history, self._spaces)
+        try:
+            return Record(int(self._numbers[index]), self._history, self._spaces)
+        except IndexError:
+            raise IndexError(f"There is no trial {index} here; there are {len(self)}, counted from 0.") from None
 
     def __iter__(self) -> Iterator[Record]:
         return (Record(int(number), self._history, self._spaces) for number in self._numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import signal
 import threading
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tuneful.errors import ObjectiveError, StudyError
+from tuneful.errors import CheckpointError, ObjectiveError, StoreError, StudyError
 from tuneful.history import History, State
 from tuneful.objective import bind
 from tuneful.outcome import ended
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Callback = Callable[["Study", "Record"], object]
 
 _WAIT = 0.2  # seconds between looks at what other processes run
+_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS))
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ class Runner:
         of: str,
     ) -> None:
         self._study, self._session, self._scheduler = study, session, scheduler
-        self._call = bind(objective, session.history.space)
+        self._call = bind(objective, session.history.space, session.settings)
         self._rules, self._callbacks, self._lines, self._of = rules, callbacks, lines, of
+        self._signals = _Signals()
 
     def run(self) -> None:
         """Run until a limit is reached, nothing is left, or somebody interrupts."""
@@ -91,7 +94,7 @@ class Runner:
             self._lines.begin()
         began = time.monotonic()
         try:
-            with _terminable():
+            with self._signals.held():
                 status = self._loop(began)
         except KeyboardInterrupt:
             status = "interrupted"
@@ -111,6 +114,7 @@ class Runner:
     def _loop(self, began: float) -> str:
         history = self._session.history
         while True:
+            self._signals.check()
             if (verdict := self._rules.verdict(history, time.monotonic() - began)) is not None:
                 return verdict
             trials = self._session.next(self._scheduler, 1)
@@ -129,50 +133,75 @@ class Runner:
     def _run(self, trial: Trial) -> bool:
         """Run one trial and end it. Whether a callback wants the study to stop."""
         try:
-            problem = self._attempt(trial)
-        except BaseException:  # Ctrl-C, SIGTERM: the trial is not to blame, and goes on later
-            if trial.number in self._session.live:
-                ended(self._session, trial, None, self._of, state="queued")
+            counts, problem = self._attempt(trial)
+        except BaseException:  # Ctrl-C, SIGTERM, a full disk: the trial is not to blame, and goes on later
+            self._give_back(trial)
             raise
+        if not counts:
+            return False
         record = self._study.trials[trial.number]
         if self._lines:
             self._lines.finished(record)
-        self._check(problem)
-        return any([callback(self._study, record) is True for callback in self._callbacks])
+        if record.state == State.FAILED:
+            self._check(record, problem)
+        with self._signals.let_through():
+            return any([callback(self._study, record) is True for callback in self._callbacks])
 
-    def _attempt(self, trial: Trial) -> BaseException | None:
-        """Run the objective and end the trial; the error that it ended with, if it did."""
+    def _attempt(self, trial: Trial) -> tuple[bool, BaseException | None]:
+        """Run the objective and end the trial: whether that counts, and the error that it ended with."""
+        value, problem = None, None
         try:
-            value = self._call(trial)
+            with self._signals.let_through():
+                value = self._call(trial)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's code raises
-            ended(self._session, trial, None, self._of, state="failed", error=error)
-            return error
+            if _machine_fault(error):
+                raise
+            problem = error
+        if trial.spent and self._has_reported_all(trial) and isinstance(problem, UnboundLocalError | None):
+            # Its last attempt was cut short behind the last step. A call that finds no step to train returns what
+            # its variables were before the loop, or finds them unbound: what was reported counts.
+            value = problem = None
+        if problem is not None:
+            return self._ended(trial, state="failed", error=problem), problem
+        if trial.verdict == "void" and trial.warned:  # it ended early, so what it returned is no result
+            return self._ended(trial, state="queued"), None
         if trial.verdict == "pruned":
-            ended(self._session, trial, None, self._of, state="pruned")
-            return None
+            return self._ended(trial, state="pruned"), None
         try:
-            ended(self._session, trial, value, self._of)
+            return self._ended(trial, None if trial.verdict == "done" else value), None
         except ObjectiveError as error:
-            ended(self._session, trial, None, self._of, state="failed", error=error)
-            return error
-        return None
+            return self._ended(trial, state="failed", error=error), error
 
-    def _check(self, problem: BaseException | None) -> None:
+    def _ended(self, trial: Trial, value: Any = None, **how: Any) -> bool:
+        return ended(self._session, trial, value, self._of, **how)
+
+    def _has_reported_all(self, trial: Trial) -> bool:
+        return self._session.curve(trial).keys() >= {o.metric for o in self._session.history.objectives}
+
+    def _give_back(self, trial: Trial) -> None:
+        with contextlib.suppress(StoreError):  # then it is done before the next decision, or at the end
+            if trial.told:
+                self._session.settle()
+            elif trial.number in self._session.live:
+                self._ended(trial, state="queued")
+
+    def _check(self, record: Record, problem: BaseException | None) -> None:
         """Give up if what is wrong with the objective will not go away.
 
         Raises:
             ObjectiveError: it never gives the studied metric, or has always failed.
         """
         history = self._session.history
-        if problem is None or np.any(history.state == State.DONE):
+        if np.any(history.state == State.DONE):
             return
         if isinstance(problem, MissingMetric):
             raise ObjectiveError(str(problem)) from None
         failed = int(np.count_nonzero(history.state == State.FAILED))
         if failed >= self._rules.max_failures:
+            error = record.error or {}
             raise ObjectiveError(
                 f"{failed} trials have failed and none has succeeded, so the study stops. The last one: "
-                f"{type(problem).__name__}: {problem}"
+                f"{error.get('type')}: {error.get('message')}"
             ) from problem
 
 
@@ -207,22 +236,59 @@ def seconds_of(timeout: float | str | None) -> float | None:
     return seconds
 
 
+def _machine_fault(error: BaseException) -> bool:
+    """Whether an objective failed because its results or states could not be written."""
+    cause = error.__cause__ if isinstance(error, CheckpointError) else None
+    return isinstance(error, StoreError) or (isinstance(cause, OSError) and cause.errno in _DISK)
+
+
 class _Terminated(BaseException):
     """SIGTERM came."""
 
 
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception, where nobody else has a use for it."""
+class _Signals:
+    """Ctrl-C and SIGTERM as exceptions, let through only while the user's code runs.
 
-    def terminate(signum: int, frame: FrameType | None) -> None:
-        raise _Terminated
+    What the engine does in between is done whole; a second signal breaks into that too. Handlers of others stay.
+    """
 
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if mine:
-        signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        if mine:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    def __init__(self) -> None:
+        self._came: type[BaseException] | None = None
+        self._open = False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Take the signals that nobody else has a use for."""
+        main = threading.current_thread() is threading.main_thread()
+        free = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        ours = {kind: before for kind, before in free.items() if main and signal.getsignal(kind) is before}
+        try:
+            for kind in ours:
+                signal.signal(kind, self._take)
+            yield
+        finally:
+            for kind, before in ours.items():
+                signal.signal(kind, before)
+            self.check()
+
+    @contextlib.contextmanager
+    def let_through(self) -> Iterator[None]:
+        """Run user code."""
+        self._open = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._open = False
+
+    def check(self) -> None:
+        """Raise what came."""
+        if self._came is not None:
+            came, self._came, self._open = self._came, None, False
+            raise came
+
+    def _take(self, signum: int, frame: FrameType | None) -> None:
+        again = self._came is not None
+        self._came = KeyboardInterrupt if signum == signal.SIGINT else _Terminated
+        if self._open or again:
+            self.check()

@@ -8,13 +8,15 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from tuneful.checkpoints import Checkpoints
-from tuneful.errors import CheckpointError, SpaceError, StudyError
+from tuneful.errors import CheckpointError, SpaceError, StoreError, StudyError
 from tuneful.history import History, Job, Report, Row, State
-from tuneful.protocols import Changes, Claim, Outcome, Pruner, Scheduler, Store
+from tuneful.pruners import AnyOf
+from tuneful.protocols import Changes, Outcome, Pruner, Scheduler, Store, rng
 from tuneful.space import Choice, Config, Domain, Space
 from tuneful.trial import Trial
 
@@ -64,19 +66,26 @@ class Session:
         self._flushed_at: dict[int, float] = {}
         self._reported: set[int] = set()
         self._judged: dict[int, int] = {}
+        self._unsettled: dict[int, tuple[Trial, str | None]] = {}
         self._beating: threading.Event | None = None
+        self._pid = os.getpid()
 
     # Reading
 
     def sync(self) -> None:
         """Take in what other processes have done."""
         with self._lock:
+            reports: list[tuple[int, Report]] = []
             while True:
                 changes = self.store.sync(self.name, self._known)
                 self._take_in(changes)
+                reports += changes.reports
                 self._known = self.history.rev = changes.rev
                 if not changes.more:
                     break
+            for rev, report in reports:  # last: the trial of one may be told of on a later page
+                if report.number not in self.live:
+                    self.history.report(report.number, report.step, report.metrics, rev)
             self._stale = False
             self._read_at = time.monotonic()
 
@@ -84,15 +93,21 @@ class Session:
         history = self.history
         for version, form in changes.spaces:
             self._take_space(version, form)
-        for row in changes.rows:
-            if row.number in self.live and row.state == State.RUNNING and row.attempt == self.live[row.number].row.attempt:
-                continue
-            history.apply(row)
+        rows = [row for row in changes.rows if not self._is_mine(row)]
+        history.apply_all(rows)
+        for row in rows:
             if row.attempt > 1 and not row.state.final:
                 history.restart(row.number, 0)
-        for rev, report in changes.reports:
-            if report.number not in self.live:
-                history.report(report.number, report.step, report.metrics, rev)
+
+    def _is_mine(self, row: Row) -> bool:
+        """Whether a trial runs here, so that more is known of it than the store knows."""
+        mine = self.live.get(row.number)
+        if mine is None:
+            return False
+        if row.state == State.RUNNING and row.attempt == mine.claim.attempt:
+            return True
+        self.live.pop(row.number).verdict = "void"  # another worker has it now
+        return False
 
     def _take_space(self, version: int, form: Mapping[str, Any]) -> None:
         if version in self.spaces:
@@ -109,6 +124,7 @@ class Session:
         with self._lock:
             while True:
                 space = change(self.history.space)
+                self.history.learn(space)  # refuses what does not fit before anything is written
                 version = max(self.spaces) + 1
                 rev = self.store.grow(self.name, version, space.to_json())
                 if rev is not None:
@@ -133,6 +149,8 @@ class Session:
     def next(self, scheduler: Scheduler, n: int, lease: float | None = LEASE) -> list[Trial]:
         """Up to `n` trials to run now, decided by `scheduler` and claimed by this process."""
         with self._lock:
+            self._after_fork()
+            self.settle()
             while True:
                 self.refresh()
                 jobs = scheduler.plan(self.history, n)
@@ -166,17 +184,21 @@ class Session:
                 )
                 for k, job in enumerate(new)
             ]
+            params = [self.params_of(row) for row in rows]
             created = self.store.create(self.name, rows, worker)
             if created is None:
                 self._stale = True
             else:
                 self._advance(created[0], len(rows))
-                started += [self._start(row, claim) for row, claim in zip(rows, created[1], strict=True)]
+                leased = worker is not None
+                claimed = zip(rows, created[1], params, strict=True)
+                started += [self._start(Trial(self, *each, leased=leased)) for each in claimed]
         return started
 
     def _resume(self, job: Job, worker: str | None) -> Trial | None:
         assert job.trial is not None
         row = replace(self.history.row(job.trial), until=job.until, seen=self.history.rev)
+        stored, params = row.config, self.params_of(row)  # nothing is claimed that cannot be run
         claimed = self.store.claim(self.name, row, worker)
         if claimed is None:
             self._stale = True
@@ -192,13 +214,14 @@ class Session:
             started=row.started or time.time(),
             settings=self.settings,
         )
-        return self._start(row, claim)
+        trial = Trial(self, row, claim, params, leased=worker is not None)
+        trial.stored = stored
+        return self._start(trial)
 
-    def _start(self, row: Row, claim: Claim) -> Trial:
-        self.history.apply(row)
-        trial = Trial(self, row, claim)
-        self.live[row.number] = trial
-        self._flushed_at[row.number] = time.monotonic()
+    def _start(self, trial: Trial) -> Trial:
+        self.history.apply(trial.row)
+        self.live[trial.number] = trial
+        self._flushed_at[trial.number] = time.monotonic()
         return trial
 
     def adopt(self, number: int) -> Trial:
@@ -217,7 +240,8 @@ class Session:
             if claim is None:
                 state = State(int(self.history.state[number]))
                 raise StudyError(f"Trial {number} is {state}, not running, so it cannot be told a result.")
-            return Trial(self, self.history.row(number), claim)
+            row = self.history.row(number)
+            return Trial(self, row, claim, dict(row.config))
 
     def _advance(self, rev: int, by: int) -> None:
         """Note the revision of an own write; a gap means that others wrote in between."""
@@ -229,13 +253,20 @@ class Session:
     # What trials ask for
 
     def params_of(self, row: Row) -> dict[str, Any]:
-        """The parameters of a trial, in the shape of its space."""
-        if self.history.space.open:
+        """The parameters of a trial, in the shape of its space.
+
+        One that waited while the space changed is made to fit the new one, if its values lie in it.
+        """
+        space = self.history.space
+        if space.open:
             return dict(row.config)
-        try:
-            return self.history.space.nested(row.config)
-        except KeyError as error:
-            raise SpaceError(f"Trial {row.number} was made for a space that has no {error} any more.") from None
+        if row.space != self.history.space_number:
+            q = rng(self.history.seed, row.number, "fit").random(len(space))
+            try:
+                row.config, row.space = space.complete(row.config, q), self.history.space_number
+            except SpaceError:
+                space = self.spaces[row.space]
+        return space.nested(row.config)
 
     def begin(self, trial: Trial, step: int) -> None:
         """An attempt begins behind `step`: what earlier ones reported beyond it no longer counts."""
@@ -249,30 +280,46 @@ class Session:
             if self._shared:
                 self._pending.setdefault(trial.number, []).append(Report(trial.number, step, metrics))
                 if time.monotonic() - self._flushed_at.get(trial.number, -1e9) > _FLUSH:
-                    self._flush(trial)
+                    with suppress(StoreError):  # the next one may get through; the end of the trial must
+                        self._flush(trial)
+
+    def keep_config(self, trial: Trial) -> None:
+        """Write what a trial asked for so far, if a process that did not see it may tell its result."""
+        if self._shared and not trial.leased:
+            with self._lock:
+                trial.row.config, trial.row.space = self._asked(trial), self.history.space_number
+                self._flush(trial)
 
     def _flush(self, trial: Trial) -> bool:
-        reports = self._pending.pop(trial.number, [])
+        reports = self._pending.get(trial.number, [])
         self._flushed_at[trial.number] = time.monotonic()
-        rev = self.store.report(self.name, trial.claim, trial.row, reports)
+        changed = trial.row.config != trial.stored
+        rev = self.store.report(self.name, trial.claim, trial.row, reports, config_changed=changed)
+        self._pending.pop(trial.number, None)
         if rev is None:
             self._stale, trial.verdict = True, "void"
             return False
+        trial.stored = trial.row.config
         self._advance(rev, 1)
         trial.row.rev = rev
         self._reported.add(trial.number)
         return True
 
-    def prunes(self, trial: Trial) -> bool:
-        """Whether the pruner would end a trial at the step that it has reached; asked once a step."""
+    def judged(self, trial: Trial) -> str | None:
+        """How the pruner would end a trial at the step that it has reached, `pruned` or `done`; asked once a step."""
         with self._lock:
             step = trial.row.step
-            if self.pruner is None or self._judged.get(trial.number) == step or trial.began is None or step == trial.began:
-                return False
+            asked = self._judged.get(trial.number) == step
+            if self.pruner is None or asked or trial.began is None or step == trial.began:
+                return None
             self._judged[trial.number] = step
             if self._shared and time.monotonic() - self._read_at > _STALE:
                 self.sync()
-            return self.pruner(self.history, trial.number)
+            members = self.pruner.pruners if isinstance(self.pruner, AnyOf) else (self.pruner,)
+            for pruner in members:
+                if pruner(self.history, trial.number):
+                    return "done" if getattr(pruner, "finishes", False) else "pruned"
+            return None
 
     def is_void(self, trial: Trial) -> bool:
         """Whether a running trial was given to another worker."""
@@ -283,9 +330,10 @@ class Session:
         attempt = trial.row.attempt
         self.checkpoints.save(trial.number, step, attempt, state)
         with self._lock:
-            trial.row = replace(trial.row, saved=(step, attempt))
-            self._flush(trial)
-        self.checkpoints.drop(trial.number, keep={(step, attempt)})
+            trial.row.saved = (step, attempt)
+            mine = self._flush(trial)
+        if mine:  # else those of the worker that has it now are in the same place
+            self.checkpoints.drop(trial.number, keep={(step, attempt)})
 
     def load(self, trial: Trial) -> tuple[int, Any] | None:
         """The (step, state) to go on from, if any."""
@@ -313,36 +361,50 @@ class Session:
 
     # Ending
 
-    def finish(self, trial: Trial, row: Row, why: str | None = None) -> bool:
-        """End an attempt as `row` says. False: it had been given to another worker, and the result was set aside."""
+    def finish(self, trial: Trial, why: str | None = None) -> bool:
+        """End an attempt as the trial's row says. False: another worker has it now, and the result was set aside."""
+        row = trial.row
         with self._lock:
-            config = self._asked(trial, row) if row.state.final else row.config
-            row = replace(
-                row,
-                config=config,
-                space=self.history.space_number,
-                curve=self._curve(trial) if row.state.final else None,
-            )
-            if not row.state.final and (self._pending.get(trial.number) or trial.row.rev == 0):
+            if row.state.final:
+                if trial.asked or (self.history.space.open and trial.number in self.live):
+                    row.config, row.space = self._asked(trial), self.history.space_number
+                row.curve = self._curve(trial)
+            elif self._pending.get(trial.number):
                 self._flush(trial)
-            outcome = Outcome(row, why, config != trial.row.config, trial.number in self._reported)
+            again, trial.told = trial.told, True
+            self._unsettled[trial.number] = (trial, why)
+            outcome = Outcome(row, why, row.config != trial.stored, self._has_reports(trial))
             rev = self.store.finish(self.name, trial.claim, outcome)
             self._forget(trial)
             if rev is None:
                 self._stale = True
                 return False
-            self._advance(rev, 1)
-            row.rev = rev
-            row.ended = rev if row.state.final else 0
-            row.curve = None  # the history has it
-            self.history.apply(row)
-        if row.state.final:
-            self.checkpoints.drop(trial.number, keep={row.saved} if row.saved else ())
+            if again:  # the first word counts, if it got through: read which it was
+                self.sync()
+            else:
+                self._advance(rev, 1)
+                row.rev, row.ended = rev, rev if row.state.final else 0
+                row.curve = None  # the history has it
+                self.history.apply(row)
+        if row.state.final and row.saved is not None:
+            self.checkpoints.drop(trial.number, keep={row.saved})
         return True
 
-    def _asked(self, trial: Trial, row: Row) -> Config:
+    def settle(self) -> None:
+        """Write the ends of trials that the store could not take when they came."""
+        for trial, why in list(self._unsettled.values()):
+            if self.live.get(trial.number) is trial:
+                self.finish(trial, why)
+            else:
+                del self._unsettled[trial.number]
+
+    def _has_reports(self, trial: Trial) -> bool:
+        """Whether reports of a trial may be in the store: its own, of earlier attempts, of other processes."""
+        return trial.number in self._reported or trial.claim.attempt > 1 or trial.number not in self.live
+
+    def _asked(self, trial: Trial) -> Config:
         """The config as it turned out: what the objective asked for, and what the space declares."""
-        declared = {} if self.history.space.open else row.config
+        declared = {} if self.history.space.open else trial.row.config
         return {**declared, **trial.asked}
 
     def _curve(self, trial: Trial) -> dict[str, tuple[list[int], list[float]]]:
@@ -359,16 +421,19 @@ class Session:
             return self._curve(trial)
 
     def _forget(self, trial: Trial) -> None:
-        for kept in (self.live, self._pending, self._flushed_at, self._judged):
+        for kept in (self.live, self._pending, self._flushed_at, self._judged, self._unsettled):
             kept.pop(trial.number, None)
         self._reported.discard(trial.number)
 
-    def add(self, row: Row) -> int:
-        """Record a trial that is not run now; its number."""
+    def add(self, make: Callable[[History], Row | None]) -> int | None:
+        """Record a trial that is not run now, made from what is known, if it still is to be; its number."""
         with self._lock:
             while True:
                 self.refresh()
-                row = replace(row, number=len(self.history), space=self.history.space_number, seen=self.history.rev)
+                history, made = self.history, make(self.history)
+                if made is None:
+                    return None
+                row = replace(made, number=len(history), space=history.space_number, seen=history.rev)
                 created = self.store.create(self.name, [row], None)
                 if created is not None:
                     self._advance(created[0], 1)
@@ -386,6 +451,8 @@ class Session:
         """The worker to claim for, which says that it lives as long as this process does; None without a lease."""
         if lease is None:
             return None
+        if isinstance(lease, bool) or not isinstance(lease, (int, float)) or not lease > 0:
+            raise StudyError(f"ask(lease={lease!r}): pass seconds above 0, or None for a trial that never expires.")
         if self._shared and self._beating is None:
             self.store.beat(self.worker, lease)
             self._beating = threading.Event()
@@ -399,7 +466,14 @@ class Session:
             with self._lock:
                 self._stale = True
                 for trial in self.live.values():
-                    trial.verdict = "void"
+                    trial.verdict = "void" if trial.leased else trial.verdict
+
+    def _after_fork(self) -> None:
+        """A child of `fork` is a worker of its own; what its parent runs is not its own."""
+        if self._pid != os.getpid():
+            self._pid, self.worker, self._beating = os.getpid(), uuid.uuid4().hex, None
+            for kept in (self.live, self._pending, self._unsettled):
+                kept.clear()
 
     def close(self) -> None:
         """Give back what still runs, and close the store."""
@@ -414,10 +488,8 @@ def _beat(session: weakref.ref[Session], stop: threading.Event, lease: float) ->
         alive = session()
         if alive is None or os.getpid() != pid:
             return
-        try:
+        with suppress(Exception):  # the store is away; the next beat may reach it
             alive.beat(lease)
-        except Exception:  # noqa: BLE001, S112 - the store is away; the next beat may reach it
-            continue
         del alive
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import random
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 
 from tuneful import display, frames
 from tuneful.checkpoints import Checkpoints
-from tuneful.errors import StudyError, StudyNotFound
+from tuneful.errors import SpaceError, StoreError, StudyError, StudyNotFound, TunefulError
 from tuneful.goals import Goals, bounds_of, describe, goals_from_json, goals_to_json, objectives_of
-from tuneful.history import History, Limits, Row
+from tuneful.history import History, Limits, Row, State
 from tuneful.lookup import pruner_of, scheduler_of, searcher_of
-from tuneful.objective import signature_spec, space_of
+from tuneful.objective import bind, signature_spec, space_of
 from tuneful.outcome import ended
 from tuneful.protocols import Pruner, Scheduler, Searcher, rng
 from tuneful.record import Record, Records
@@ -25,6 +28,7 @@ from tuneful.runner import Callback, Rules, Runner, seconds_of
 from tuneful.session import LEASE, Session
 from tuneful.space import Space
 from tuneful.stores import Address, SqliteStore, parse_address
+from tuneful.stores.codec import dumps, loads
 from tuneful.trial import Trial
 
 
@@ -43,6 +47,7 @@ class Study:
         study: Where it lives: a file, `"runs.db"`, or one study of several in it, `"runs.db#digits"`. Opening creates or
             goes on. Nothing: in memory.
         seed: Makes it repeatable: with one worker, the same seed gives the same trials. Drawn if not given.
+        trials: Distinct configs to start in all, counted over resumes and workers; `run` may set another limit.
         settings: System settings that change how fast a model trains, not what it learns (workers of the loader,
             pinned memory): handed to objectives that take them, recorded, never searched.
         of: The value of a trial: its `last` reported one, or the `best` of its steps.
@@ -55,7 +60,7 @@ class Study:
 
     >>> study = Study({"x": [0, 1, 2, 3]}, seed=0)
     >>> while trial := study.ask():
-    ...     study.tell(trial, (trial.params["x"] - 2) ** 2)
+    ...     _ = study.tell(trial, (trial.params["x"] - 2) ** 2)
     >>> study.best.params
     {'x': 2}
     """
@@ -72,12 +77,14 @@ class Study:
         prune: str | Pruner | Sequence[str | Pruner] | None = "diverged",
         study: str | Path | None = None,
         seed: int | None = None,
+        trials: int | None = None,
         settings: Mapping[str, Any] | None = None,
         of: Literal["last", "best"] = "last",
         checkpoints: str | Path | None = None,
     ) -> None:
         if of not in ("last", "best"):
             raise StudyError(f"of={of!r}: the value of a trial is its 'last' or its 'best' step.")
+        settings = _json("settings", settings or {})
         self._search = searcher_of(search)
         self._schedule = scheduler_of(schedule, self._search)
         pruner = pruner_of(prune)
@@ -85,13 +92,16 @@ class Study:
         goals = objectives_of(minimize, maximize), bounds_of(constraints)
         given = minimize is not None or maximize is not None, bool(goals[1])
         self.address: Address = parse_address(study)
+        limits = Limits(_count("trials", trials))
         store = SqliteStore(self.address.path)
         try:
-            self._open(store, wanted, goals, given, seed, of, checkpoints, settings or {})
+            with _legible(self.address):
+                self._open(store, wanted, goals, given, seed, of, checkpoints, settings)
         except BaseException:
             store.close()
             raise
         self._session.pruner = pruner
+        self._session.history.limits = limits
         self.status = "new" if self.created else "open"
         self._finalizer = weakref.finalize(self, _close, self._session, os.getpid())
 
@@ -120,27 +130,34 @@ class Study:
             raise StudyError(f"The study {self.address} has the constraints {list(bounds)}, not {list(goals[1])}. {_OTHER}")
         if seed is not None and kept.form["seed"] != seed:
             raise StudyError(f"The study {self.address} has the seed {kept.form['seed']}, and not {seed}. {_OTHER}")
+        if of == "best" != kept.form["of"]:
+            raise StudyError(f"The study {self.address} takes the last step of a trial as its value, not the best. {_OTHER}")
         self._of = kept.form["of"]
         stored = store.spaces(name)
         version, form = stored[-1]
-        mine = first if wanted is not None else Space.from_json(form)
-        history = History(mine, objectives, bounds, seed=kept.form["seed"])
+        spaces = {number: Space.from_json(written) for number, written in stored}
+        keeps = wanted is None or (wanted.open and not len(wanted))
+        if wanted is not None and not keeps and wanted.to_json() == form:
+            spaces[version] = wanted  # with the very objects of its options
+        history = History(spaces[version], objectives, bounds, seed=kept.form["seed"])
         history.space_number = version
-        folder = checkpoints if checkpoints is not None or path is None else Path(f"{path}.checkpoints") / name
+        for space in spaces.values():
+            history.learn(space)
+        folder = checkpoints if checkpoints is not None or path is None else _checkpoints_beside(path, name)
         self._session = Session(
             store,
             name,
             history,
             Checkpoints(folder),
-            spaces={v: mine if f == mine.to_json() else Space.from_json(f) for v, f in stored},
+            spaces=spaces,
             settings=settings,
             shared=path is not None,
         )
         if path is not None:
             store.reap()
         self._session.sync()
-        if mine.to_json() != form:
-            self._session.change_space(lambda _: mine)
+        if wanted is not None and not keeps and wanted is not spaces[version]:
+            self._session.change_space(lambda _: wanted)
 
     # Running
 
@@ -165,7 +182,7 @@ class Study:
         Args:
             objective: A function of the parameters, of `trial`, or of both. It returns the value, a dict of
                 metrics, or nothing if it reported.
-            trials: Distinct configs to start in all, counted over resumes and workers.
+            trials: Distinct configs to start in all, counted over resumes and workers; by default the study's limit.
             timeout: Seconds, or like "90s", "20m", "2h": nothing new is started after it.
             target: Stop when the first objective is at least this good.
             patience: Stop when so many trials in a row brought no gain.
@@ -180,12 +197,16 @@ class Study:
         Raises:
             ObjectiveError: the objective cannot be called, never gives the studied metric, or always fails.
         """
-        limits = Limits(_count("trials", trials), _count("total_steps", total_steps))
+        before = self.history.limits
+        limits = Limits(_count("trials", trials) or before.trials, _count("total_steps", total_steps))
         rules = Rules(seconds_of(timeout), target, _count("patience", patience), _count("max_failures", max_failures) or 3)
         self._session.history.limits = limits
         self._take_signature(objective)
-        lines = None if quiet else display.Lines(self, limits)
-        Runner(self, self._session, self._schedule, objective, rules, callbacks, lines, self._of).run()
+        lines = None if quiet else display.Lines(self, limits, self._search)
+        try:
+            Runner(self, self._session, self._schedule, objective, rules, callbacks, lines, self._of).run()
+        finally:
+            self._session.history.limits = before
         return self
 
     def _take_signature(self, objective: Callable[..., Any]) -> None:
@@ -193,8 +214,9 @@ class Study:
         if self.space.open and not len(self.history) and (spec := signature_spec(objective)):
             space = Space(spec)
             self._session.change_space(lambda _: space)
-            if space.default is not None:
-                self._session.add(Row(0, space.default, why={"searcher": "default"}))
+            default = space.default
+            if default is not None:  # unless another process has added it
+                self._session.add(lambda history: None if len(history) else Row(0, default, why={"searcher": "default"}))
 
     def ask(self, *, lease: float | None = LEASE) -> Trial | None:
         """A trial to run now; None if there is nothing to do now.
@@ -229,7 +251,8 @@ class Study:
             StudyError: the trial does not run.
         """
         known = self._session.adopt(trial) if isinstance(trial, (int, np.integer)) else trial
-        if known.number not in self._session.live and not isinstance(trial, (int, np.integer)):
+        over = known.number not in self._session.live and known.verdict != "void"
+        if over and not isinstance(trial, (int, np.integer)):
             raise StudyError(f"Trial {known.number} does not run any more; it was told before, or given back.")
         return ended(self._session, known, value, self._of, state="failed" if error is not None else state, error=error)
 
@@ -247,22 +270,24 @@ class Study:
             SpaceError: a name is unknown or a value outside its range.
             StudyError: a trial has this config already.
         """
-        self._session.refresh()
-        history = self._session.history
-        if history.space.open:
-            unknown = {name: value for name, value in params.items() if name not in history.space}
-            if unknown or len(params) < len(history.space):
-                row = Row(0, {}, note={"given": dict(params)}, why={"searcher": "enqueued"})
-                return self._session.add(row)
-        q = rng(history.seed, len(history), "enqueue").random(len(history.space))
-        config = history.space.complete(params, q)
-        earlier = history.find(config)
-        if earlier is not None and not repeat:
-            raise StudyError(
-                f"Trial {earlier} has this config already. To run it again with another seed, pass repeat=True."
-            )
-        why = {"searcher": "enqueued"}
-        return self._session.add(Row(0, config, why=why, repeat_of=earlier if repeat else None))
+        if not isinstance(params, Mapping):
+            raise SpaceError(f"enqueue({params!r:.80}): pass a dict from name to value.")
+
+        def given(history: History) -> Row:
+            space, why = history.space, {"searcher": "enqueued"}
+            if space.open and (len(params) < len(space) or any(name not in space for name in params)):
+                return Row(0, {}, note={"given": _json("enqueue", params)}, why=why)
+            config = space.complete(params, rng(history.seed, len(history), "enqueue").random(len(space)))
+            earlier = history.find(config)
+            if earlier is not None and not repeat:
+                raise StudyError(
+                    f"Trial {earlier} has this config already. To run it again with another seed, pass repeat=True."
+                )
+            return Row(0, config, why=why, repeat_of=earlier)
+
+        number = self._session.add(given)
+        assert number is not None
+        return number
 
     # Results
 
@@ -291,11 +316,15 @@ class Study:
         """The best trial: done, feasible, best in the first objective (the mean, where it was repeated).
 
         Raises:
-            StudyError: no trial is done.
+            StudyError: no trial is done, or none of them satisfies the constraints.
         """
         best = self._session.history.best
         if best is None:
-            raise StudyError(f"No trial is done yet: {display.counts(self._session.history) or 'none has started'}.")
+            history = self._session.history
+            counts = display.counts(history) or "none has started"
+            if np.any(history.state == State.DONE):
+                raise StudyError(f"No trial that is done satisfies the constraints: {counts}.")
+            raise StudyError(f"No trial is done yet: {counts}.")
         return self._records([best])[0]
 
     @property
@@ -402,15 +431,17 @@ def open_study(study: str | Path) -> Study:
     return Study(study=study)
 
 
-_RUN = ("trials", "timeout", "target", "patience", "total_steps", "max_failures", "callbacks", "quiet")
+_RUN = ("timeout", "target", "patience", "total_steps", "max_failures", "callbacks", "quiet")
 
 
-def _searched(objective: Callable[..., Any], space: object, goal: dict[str, str], options: dict[str, Any]) -> Study:
+def _searched(objective: Callable[..., Any], space: object, goal: dict[str, Any], options: dict[str, Any]) -> Study:
     running = {name: options.pop(name) for name in _RUN if name in options}
-    if unknown := options.keys() - set(Study.__init__.__kwdefaults__ or {}):
-        known = sorted({*(Study.__init__.__kwdefaults__ or {}), *_RUN} - {"minimize", "maximize"})
-        raise StudyError(f"There is no option {sorted(unknown)[0]!r}. The options are {', '.join(known)}.")
-    return Study(space_of(objective, space), **goal, **options).run(objective, **running)
+    known = {*(Study.__init__.__kwdefaults__ or {}), *_RUN} - {"minimize", "maximize"}
+    if unknown := sorted(options.keys() - known):
+        raise StudyError(f"There is no option {unknown[0]!r}. The options are {', '.join(sorted(known))}.")
+    varied = space_of(objective, space)
+    bind(objective, varied, options.get("settings") or ())  # what cannot be called makes no study
+    return Study(varied, **{**goal, **options}).run(objective, **running)
 
 
 def _close(session: Session, pid: int) -> None:
@@ -418,7 +449,41 @@ def _close(session: Session, pid: int) -> None:
         session.close()
 
 
+def _checkpoints_beside(path: Path, name: str) -> Path:
+    """A folder for a study whose name may be anything: no separators, no dots first, no more than 200 bytes."""
+    safe = quote(name, safe=" ").replace(".", "%2E", 1) if name.startswith(".") else quote(name, safe=" ")
+    if len(safe) > 200:
+        safe = f"{safe[:150]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return Path(f"{path}.checkpoints") / safe
+
+
 def _no_objective() -> None: ...
+
+
+@contextlib.contextmanager
+def _legible(address: Address) -> Iterator[None]:
+    """Say so if what a file holds makes no sense."""
+    try:
+        yield
+    except TunefulError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{address} cannot be read: it holds what Tuneful did not write ({type(error).__name__}: {error}). "
+            "Restore a copy."
+        ) from error
+
+
+def _json(argument: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values`, if they can be stored as they are."""
+    for name, value in values.items():
+        try:
+            kept = isinstance(name, str) and loads(dumps(value)) == value
+        except (TypeError, ValueError, RecursionError):
+            kept = False
+        if not kept:
+            raise StudyError(f"{argument}: {name!r:.80} is {value!r:.80}. Pass text, numbers, lists or dicts by name.")
+    return dict(values)
 
 
 def _seed(seed: int) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tuneful.errors import ObjectiveError, SpaceError, StudyError
 from tuneful.history import Row
 from tuneful.protocols import Claim, rng
-from tuneful.space import Choice, Domain, Float, Int
+from tuneful.space import Choice, Config, Domain, Float, Int
 from tuneful.values import metrics_of
 
 if TYPE_CHECKING:
@@ -23,23 +25,35 @@ class Trial:
     Attributes:
         number: Which trial of the study.
         params: The values, in the shape of the space.
-        seed: A seed of its own: seed frameworks with it, and repeats will differ while restarts will not.
         settings: The system settings of the study (workers of the loader, pinned memory): no hyperparameters.
     """
 
-    def __init__(self, session: Session, row: Row, claim: Claim) -> None:
+    def __init__(
+        self, session: Session, row: Row, claim: Claim, params: dict[str, Any], *, leased: bool = True
+    ) -> None:
         self.number = row.number
-        self.seed = int(rng(session.history.seed, row.number, "trial").integers(2**31))
+        self.params = params
         self.settings: Mapping[str, Any] = session.settings
         self.claim = claim
         self.row = row
+        self.leased = leased  # else it runs under nobody's lease, and may be told from elsewhere
+        self.stored: Config = row.config  # as the store has it
         self.asked: dict[str, Any] = {}
         self.verdict: str | None = None
         self.began: int | None = None
+        self.warned = False  # the objective was asked to end early
+        self.spent = False  # there was no step left to train
+        self.told = False  # its end may be in the store
         self._session = session
         self._step = 0
+        self._said: tuple[int, dict[str, float]] = 0, {}
         self._clock = time.monotonic()
-        self.params = session.params_of(row)
+        self._seed = session.history.seed
+
+    @cached_property
+    def seed(self) -> int:
+        """A seed of its own: restarts of the trial have the same, repeats of its config another."""
+        return int(rng(self._seed, self.number, "trial").integers(2**31))
 
     def __repr__(self) -> str:
         return f"<trial {self.number} running {self.params}>"
@@ -75,13 +89,16 @@ class Trial:
 
     def _suggest(self, name: str, domain: Domain) -> Any:
         self._session.learn(name, domain)
+        known = self.asked.get(name)
         if name not in self.asked:
             self.asked[name] = self._proposed(name, domain)
         try:
-            return domain.to_value(domain.to_raw(self.asked[name]))
+            value = domain.to_value(domain.to_raw(self.asked[name]))
         except SpaceError:  # asked for with another range before, in this very trial
-            self.asked[name] = self._drawn(name, domain)
-            return self.asked[name]
+            value = self.asked[name] = self._drawn(name, domain)
+        if known is None:
+            self._session.keep_config(self)
+        return value
 
     def _proposed(self, name: str, domain: Domain) -> Any:
         given = self.row.note.get("given", {})
@@ -123,9 +140,10 @@ class Trial:
         >>> list(trial.steps(3))
         [1, 2, 3]
         """
-        if n < 1:
-            raise StudyError(f"trial.steps({n}): pass the number of steps, 1 or more.")
-        last = n if self.row.until is None else min(n, self.row.until)
+        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
+            raise StudyError(f"trial.steps({n!r}): pass the number of steps, a whole number of 1 or more.")
+        last = int(n) if self.row.until is None else min(int(n), self.row.until)
+        self.spent = self._begin(0) >= last
         for step in range(self._begin(0) + 1, last + 1):
             self._step = step
             yield step
@@ -145,7 +163,7 @@ class Trial:
         """
         self._begin(0)
         at = step if step is not None else self._step or self.row.step + 1
-        if isinstance(at, bool) or at != int(at) or at < 1:
+        if not isinstance(at, (int, np.integer)) or isinstance(at, bool) or at < 1:
             raise ObjectiveError(f"trial.report(step={step!r}): steps are whole numbers, counted from 1.")
         objectives = self._session.history.objectives
         found = metrics_of(metrics, objectives, "What the objective reported")
@@ -154,16 +172,20 @@ class Trial:
         if not found:
             raise ObjectiveError("trial.report() got no metric. Pass the value, or metrics by name.")
         self._tick()
-        self.row = replace(self.row, step=max(self.row.step, int(at)))
+        self.row.step = max(self.row.step, int(at))
+        if self._said[0] == at:  # two reports at one step add up
+            found = self._said[1] | found
+        self._said = int(at), found
         self._session.report(self, int(at), found)
 
     def should_stop(self) -> bool:
         """Whether to end now: it was pruned, cancelled or given to another worker. `steps` asks by itself."""
         if self.verdict is None and self._session.is_void(self):
             self.verdict = "void"
-        if self.verdict is None and self._session.prunes(self):
-            self.verdict = "pruned"
-        return self.verdict is not None
+        if self.verdict is None:
+            self.verdict = self._session.judged(self)
+        self.warned |= self.verdict is not None
+        return self.warned
 
     def save(self, state: object) -> None:
         """Keep `state` after the current step, so that an interrupted trial goes on from here.
@@ -182,14 +204,13 @@ class Trial:
         """Where this attempt began; the first call decides."""
         if self.began is None:
             self.began = step
-            self._step = step
-            self.row = replace(self.row, began=step, step=step)
+            self.row.began = self.row.step = step
             self._session.begin(self, step)
         return self.began
 
     def _tick(self) -> None:
         now = time.monotonic()
-        self.row = replace(self.row, cost=self.row.cost + now - self._clock)
+        self.row.cost += now - self._clock
         self._clock = now
 
     def cost(self) -> float:

@@ -1,0 +1,203 @@
+"""Every store against a model of it: a dict, and the rules that a session relies on."""
+
+import tempfile
+from dataclasses import dataclass, field, replace
+
+import pytest
+from contract import FORM, PLACES, SPACE, reported, row
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tuneful.history import State
+from tuneful.protocols import Claim, Outcome
+
+ENDS = [State.DONE, State.PRUNED, State.FAILED, State.QUEUED, State.PAUSED]
+PICKS = st.integers(0, 1000)
+VALUES = st.floats()
+
+
+@dataclass
+class Modelled:
+    """A trial as it should be."""
+
+    state: State
+    attempt: int = 0
+    token: str | None = None
+    worker: str | None = None
+    told_by: str | None = None
+    values: dict = field(default_factory=dict)
+    curve: dict | None = None
+    reports: dict = field(default_factory=dict)  # step: (attempt, value)
+    lost: int = 0
+
+
+class Machine(RuleBasedStateMachine):
+    """Two handles write, a third reads what changed, and a dict says what it must find."""
+
+    place = None
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(prefix="tuneful-model-")
+        self.at = self.place(self.folder.name)
+        self.stores = [self.at.store(), self.at.store()]
+        self.stores[0].open("s", FORM, SPACE, None)
+        self.model = []
+        self.claims = []
+        self.spaces = 1
+        self.rows, self.reports, self.rev = {}, {}, 0
+
+    def teardown(self):
+        self.at.__exit__()
+        self.folder.cleanup()
+
+    def store(self, which):
+        return self.stores[which]
+
+    @rule(which=st.booleans(), count=st.integers(1, 3), runs=st.booleans(), worker=st.sampled_from("ab"))
+    def create(self, which, count, runs, worker):
+        first = len(self.model)
+        state = State.RUNNING if runs else State.QUEUED
+        made = [row(first + k, state=state, attempt=int(runs)) for k in range(count)]
+        _, claims = self.store(which).create("s", made, worker)
+        for k in range(count):
+            token = claims[k].token if runs else None
+            self.model.append(Modelled(state, int(runs), token, worker if runs else None))
+        self.claims += claims
+
+    @precondition(lambda self: self.rows)
+    @rule(which=st.booleans(), pick=PICKS, worker=st.sampled_from("ab"), until=st.integers(1, 9) | st.none())
+    def claim(self, which, pick, worker, until):
+        waiting = [n for n, found in self.rows.items() if found.state in (State.QUEUED, State.PAUSED)]
+        number = (waiting or list(self.rows))[pick % len(waiting or self.rows)]
+        known = self.rows[number]  # perhaps out of date
+        current = self.stores[0].sync("s", 0).rows
+        fresh = next(found for found in current if found.number == number).rev == known.rev
+        claimed = self.store(which).claim("s", replace(known, until=until), worker)
+        model = self.model[number]
+        may = fresh and model.state in (State.QUEUED, State.PAUSED)
+        assert (claimed is not None) == may
+        if may:
+            model.state, model.attempt, model.token = State.RUNNING, model.attempt + 1, claimed[1].token
+            model.worker = worker
+            assert claimed[1].attempt == model.attempt
+            self.claims.append(claimed[1])
+
+    @precondition(lambda self: self.claims)
+    @rule(which=st.booleans(), pick=PICKS, step=st.integers(1, 5), began=st.integers(0, 3), value=VALUES)
+    def report(self, which, pick, step, began, value):
+        claim = self.claims[pick % len(self.claims)]
+        model = self.model[claim.number]
+        made = row(claim.number, step=step, began=began, attempt=claim.attempt)
+        rev = self.store(which).report("s", claim, made, [reported(claim.number, step, value=value)])
+        valid = model.state == State.RUNNING and model.token == claim.token
+        assert (rev is not None) == valid
+        if valid:
+            if claim.attempt > 1:
+                model.reports = {
+                    s: r for s, r in model.reports.items() if r[0] >= claim.attempt or s <= began
+                }
+            model.reports[step] = (claim.attempt, value)
+
+    @precondition(lambda self: self.claims)
+    @rule(which=st.booleans(), pick=PICKS, end=st.sampled_from(ENDS), value=VALUES)
+    def finish(self, which, pick, end, value):
+        claim = self.claims[pick % len(self.claims)]
+        model = self.model[claim.number]
+        curve = {"value": ([1], [value])} if end.final else None
+        values = {"value": value} if end.final else {}
+        made = row(claim.number, state=end, attempt=claim.attempt, values=values, curve=curve)
+        why = {State.FAILED: "error", State.QUEUED: "interrupted"}.get(end)
+        rev = self.store(which).finish("s", claim, Outcome(made, why, reported=True))
+        runs = model.state == State.RUNNING and model.token == claim.token
+        again = not runs and model.told_by == claim.token
+        late = (
+            not runs
+            and not again
+            and end.final
+            and model.state == State.QUEUED
+            and model.attempt == claim.attempt
+        )
+        assert (rev is not None) == (runs or again or late)
+        if runs or late:
+            model.state, model.token, model.worker, model.told_by = end, None, None, claim.token
+            model.values = values
+            if end.final:
+                model.curve, model.reports = curve, {}
+
+    @rule(which=st.booleans(), off=st.sampled_from([-2, -1, 1]))
+    def what_rests_on_old_knowledge_is_refused(self, which, off):
+        store = self.store(which)
+        assert store.create("s", [row(len(self.model) + off)], None) is None
+        assert store.grow("s", self.spaces + off, SPACE) is None
+        assert store.finish("s", Claim(0, 99, "f" * 32), Outcome(row(0, state=State.DONE))) is None
+        assert store.grow("s", self.spaces, SPACE) is not None
+        self.spaces += 1
+
+    @precondition(lambda self: self.at.shared and any(model.state == State.RUNNING for model in self.model))
+    @rule(which=st.booleans(), worker=st.sampled_from("ab"))
+    def a_worker_falls_silent(self, which, worker):
+        third = self.at.store()
+        assert third.beat(worker, -1.0)
+        running = [model for model in self.model if model.worker == worker and model.state == State.RUNNING]
+        assert self.store(which).reap() == len(running)
+        for model in running:
+            model.lost += 1
+            model.token, model.worker, model.state = None, None, State.QUEUED
+            if model.lost == 3:
+                model.state = State.FAILED
+                steps = sorted(model.reports)
+                model.curve = {"value": (steps, [model.reports[s][1] for s in steps])} if steps else {}
+                model.values = {"value": model.reports[steps[-1]][1]} if steps else {}
+                model.reports = {}
+        third.close()
+
+    @rule()
+    def read(self):
+        changes = self.stores[1].sync("s", self.rev)
+        assert changes.rev >= self.rev
+        for found in changes.rows:
+            self.rows[found.number] = found
+            if found.state.final or found.attempt > 1:
+                self.reports[found.number] = {}
+        for _, report in changes.reports:
+            self.reports.setdefault(report.number, {})[report.step] = report.metrics["value"]
+        self.rev = changes.rev
+        assert sorted(self.rows) == list(range(len(self.model)))
+        for number, model in enumerate(self.model):
+            found = self.rows[number]
+            assert (found.state, found.attempt) == (model.state, model.attempt)
+            assert repr(found.values) == repr(model.values)
+            assert repr(found.curve) == repr(model.curve if model.state.final else None)
+            reports = {step: value for step, (_, value) in sorted(model.reports.items())}
+            assert repr(dict(sorted(self.reports.get(number, {}).items()))) == repr(reports)
+
+    @invariant()
+    def the_claim_of_a_running_trial_is_known(self):
+        for number, model in enumerate(self.model):
+            claim = self.stores[0].claim_of("s", number)
+            assert claim == (
+                Claim(number, model.attempt, model.token) if model.state == State.RUNNING else None
+            )
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_store_behaves_like_a_dict(place):
+    machine = type("Machine", (Machine,), {"place": PLACES[place]})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=150,
+            stateful_step_count=50,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,512 @@
+"""What is particular to a SQLite file: its journal, the gate, forks, formats."""
+
+import ast
+import contextlib
+import os
+import signal
+import sqlite3
+import threading
+import time
+from contextlib import ExitStack, closing, contextmanager
+
+import pytest
+from contract import FORM, SPACE, begun, done, everything, known, process, reported, row, running, started
+
+from tuneful.errors import StoreBusy, StoreError, StoreFull
+from tuneful.history import State
+from tuneful.stores import SqliteStore, connection, locks, schema, sqlite
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "studies.db"
+
+
+@pytest.fixture
+def store(path):
+    with closing(SqliteStore(path)) as made:
+        yield begun(made)
+
+
+def pragma(path, name):
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def heard(other):
+    """What another process tells next."""
+    line = other.stdout.readline()
+    assert line, "it died"
+    return ast.literal_eval(line)
+
+
+# The file
+
+
+def test_the_file_is_written_ahead_and_marked_as_ours(store, path):
+    assert pragma(path, "journal_mode") == "wal"
+    assert pragma(path, "application_id") == schema.APPLICATION
+    assert pragma(path, "user_version") == schema.VERSION
+    assert pragma(path, "integrity_check") == "ok"
+
+
+def test_a_result_waits_for_the_disk_and_what_precedes_it_does_not(store):
+    assert store._connection._pair[1].execute("PRAGMA synchronous").fetchone() == (2,)
+    assert store._connection._pair[0].execute("PRAGMA synchronous").fetchone() == (1,)
+
+
+def traced(store):
+    """What a store's two connections are asked from now on: (whether it waits for the disk, statement)."""
+    seen = []
+    pair = store._connection._pair
+    for db in pair:
+        db.set_trace_callback(lambda text, waits=db is pair[1]: seen.append((waits, text.split()[0])))
+    return seen
+
+
+def test_a_trial_without_reports_costs_two_transactions_of_two_statements(store):
+    started(store)
+    seen = traced(store)
+    made, claim = started(store, 1)
+    store.finish("s", claim, done(made))
+    assert seen == [
+        *[(False, word) for word in ("BEGIN", "UPDATE", "INSERT", "COMMIT")],
+        *[(True, word) for word in ("BEGIN", "UPDATE", "UPDATE", "COMMIT")],
+    ]
+
+
+def test_a_checkpoint_waits_for_the_disk_and_plain_reports_do_not(store):
+    made, claim = started(store)
+    seen = traced(store)
+    store.report("s", claim, made, [reported(0, 1)])
+    assert {waits for waits, _ in seen} == {False}
+    seen.clear()
+    made.saved = (1, 1)
+    store.report("s", claim, made, [reported(0, 2)])
+    assert {waits for waits, _ in seen} == {True}
+
+
+def test_there_are_no_pickles_in_a_file(store, path):
+    made, claim = started(store)
+    store.report("s", claim, made, [reported(0, 1)])
+    started(store, 1)
+    with closing(sqlite3.connect(path)) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        cells = [cell for table in tables for found in db.execute(f"SELECT * FROM {table}") for cell in found]
+    assert len(cells) > 50
+    assert not any(isinstance(cell, bytes) for cell in cells)
+
+
+def test_a_closed_store_says_so(path):
+    store = SqliteStore(path)
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match=r"studies\.db: .*closed"):
+        store.studies()
+
+
+def test_threads_may_share_a_store(store):
+    def work(k):
+        for _ in range(20):
+            created = None
+            while created is None:
+                created = store.create("s", [running(len(everything(store)[0]))], "w")
+            [claim] = created[1]
+            store.finish("s", claim, done(known(store, claim.number), float(k)))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows, _ = everything(store)
+    assert sorted(rows) == list(range(80))
+    assert [sum(found.values["value"] == k for found in rows.values()) for k in range(4)] == [20] * 4
+
+
+# Opening
+
+
+OPENER = """
+sys.stdin.readline()
+store = SqliteStore(Path({path!r}))
+created = store.open("s", {form!r}, {space!r}, {{"x": 0.5}})
+tell(created=created, studies=store.studies(), rows=len(store.sync("s", 0).rows))
+store.close()
+"""
+
+
+def test_eight_processes_open_a_new_file_at_once_and_make_one_study(path):
+    code = OPENER.format(path=str(path), form=FORM, space=SPACE)
+    for round_ in range(2):
+        with ExitStack() as stack:
+            others = [
+                stack.enter_context(process(code.replace("studies.db", f"{round_}.db"))) for _ in range(8)
+            ]
+            for other in others:
+                other.stdin.write("go\n")
+                other.stdin.flush()
+            said = [heard(other) for other in others]
+        assert sorted(each["created"] for each in said) == [False] * 7 + [True]
+        assert all(each["studies"] == ["s"] and each["rows"] == 1 for each in said)
+
+
+def test_a_study_begun_anew_in_the_same_place_has_locks_of_its_own(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "_PATIENCE", 0.1)
+    with closing(SqliteStore(path)) as old:
+        for left in tmp_path.iterdir():
+            left.unlink()
+        with closing(SqliteStore(path)) as new, process(HOLDER.format(path=str(path))) as other:
+            assert new._connection.locks is not old._connection.locks
+            heard(other)
+            with pytest.raises(StoreBusy, match=f"Process {other.pid} "):
+                new.open("s", FORM, SPACE, None)
+
+
+# The gate
+
+
+HOLDER = """
+store = SqliteStore(Path({path!r}))
+with store._connection.locks.gate():
+    tell(inside=True)
+    sys.stdin.readline()
+tell(inside=False)
+sys.stdin.readline()
+"""
+
+
+def test_who_stands_in_the_gate_for_too_long_is_named(store, path, monkeypatch):
+    monkeypatch.setattr(locks, "_PATIENCE", 0.1)
+    with process(HOLDER.format(path=str(path))) as other:
+        heard(other)
+        with pytest.raises(
+            StoreBusy, match=f"Process {other.pid} has been writing to .*studies.db-lock.*nothing is lost"
+        ):
+            store.create("s", [row(0)], None)
+        assert everything(store) == ({}, [])
+        other.stdin.write("\n")
+        other.stdin.flush()
+        heard(other)
+        assert store.create("s", [row(0)], None) is not None
+
+
+def test_a_writer_waits_for_the_gate(store, path):
+    with process(HOLDER.format(path=str(path))) as other:
+        heard(other)
+        threading.Timer(0.2, lambda: (other.stdin.write("\n"), other.stdin.flush())).start()
+        assert store.create("s", [row(0)], None) is not None
+
+
+def test_a_killed_process_leaves_the_gate_open(store, path, monkeypatch):
+    monkeypatch.setattr(locks, "_PATIENCE", 0.1)
+    with process(HOLDER.format(path=str(path))) as other:
+        heard(other)
+        other.kill()
+        other.wait()
+        assert store.create("s", [row(0)], None) is not None
+
+
+def test_a_stopped_process_in_the_gate_is_named_and_readers_go_on(store, path, monkeypatch):
+    monkeypatch.setattr(locks, "_PATIENCE", 0.1)
+    with process(HOLDER.format(path=str(path))) as other:
+        heard(other)
+        other.send_signal(signal.SIGSTOP)
+        assert store.studies() == ["s"]
+        with pytest.raises(StoreBusy, match=str(other.pid)):
+            store.create("s", [row(0)], None)
+
+
+def test_another_programs_lock_is_waited_for_and_then_told(path, monkeypatch):
+    monkeypatch.setattr(connection, "_BUSY", 0.1)
+    with closing(SqliteStore(path)) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        begun(store)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy, match=r"studies\.db has been locked by another program"):
+            store.create("s", [row(0)], None)
+        other.execute("COMMIT")
+        assert store.create("s", [row(0)], None) is not None
+
+
+# Workers and their slots
+
+
+def test_a_worker_whose_start_could_not_be_written_holds_nothing(store, path, monkeypatch):
+    write = connection.Connection.write
+
+    @contextmanager
+    def failing(self, *, durable):
+        with write(self, durable=durable) as db:
+            yield db
+            raise StoreFull("The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection.Connection, "write", failing)
+        with pytest.raises(StoreFull):
+            store.beat("w", 60.0)
+    assert not store._connection.locks._held
+    assert store.beat("w", 60.0)
+    assert len(store._connection.locks._held) == 1
+    store.close("w")
+    assert not store._connection.locks._held
+
+
+def test_a_worker_that_beats_just_in_time_is_not_given_up(store, path, monkeypatch):
+    with closing(SqliteStore(path)) as other:
+        other.beat("w", -1.0)
+        started(other)
+
+        def looked(self, worker, *_):
+            other.beat("w", 60.0)
+            return True
+
+        monkeypatch.setattr(SqliteStore, "_is_dead", looked)
+        assert store.reap() == 0
+    assert known(store).state == State.RUNNING
+
+
+def test_a_worker_of_another_host_is_judged_by_its_lease_alone(store, path, monkeypatch):
+    with closing(SqliteStore(path)) as other:
+        with monkeypatch.context() as patched:
+            patched.setattr(sqlite, "_host", lambda: "elsewhere")
+            other.beat("far", 60.0)
+        other.beat("near", 60.0)
+        other.create("s", [running(0)], "far")
+        other.create("s", [running(1)], "near")
+        for slot in other._slots.values():
+            other._connection.locks.drop(slot)
+        assert store.reap() == 1
+    assert [known(store, n).state for n in (0, 1)] == [State.RUNNING, State.QUEUED]
+
+
+def test_a_host_without_process_namespaces_goes_by_its_name(monkeypatch):
+    def missing(_):
+        raise OSError
+
+    monkeypatch.setattr(os, "readlink", missing)
+    assert sqlite._host()
+
+
+def test_a_store_that_cannot_give_back_at_the_end_lets_go_of_the_file(path):
+    with closing(SqliteStore(path)) as other:
+        store = begun(SqliteStore(path))
+        store.beat("w", 60.0)
+        started(store)
+        store._connection._pair[0].execute("PRAGMA query_only = ON")
+        with pytest.raises(StoreError):
+            store.close("w")
+        with pytest.raises(StoreError, match="closed"):
+            store.studies()
+        assert other.reap() == 1
+
+
+# Forks
+
+
+FORKED = """
+import gc, threading
+store = SqliteStore({place})
+store.open("s", {form!r}, {space!r}, None)
+store.beat("parent", 3600.0)
+store.create("s", [Row(0, {{"x": 1}}, state=State.RUNNING, attempt=1)], "parent")
+
+def child():
+    for number in (1, 2, 3):
+        made = Row(number, {{"x": number}}, state=State.RUNNING, attempt=1)
+        _, [claim] = store.create("s", [made], None)
+        made.state, made.values = State.DONE, {{"value": 1.0}}
+        store.finish("s", claim, Outcome(made))
+    gc.collect()
+    return len(store.sync("s", 0).rows)
+"""
+
+
+def forked(place, code):
+    return process(FORKED.format(place=place, form=FORM, space=SPACE) + code)
+
+
+def test_a_forked_child_uses_the_store_without_harm(path):
+    code = """
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(child() if len(store.sync("s", 0).rows) == 1 else 9)
+        finally:
+            os._exit(8)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    tell(child=code)
+made = Row(4, {"x": 4}, state=State.RUNNING, attempt=1)
+tell(created=store.create("s", [made], "parent") is not None)
+sys.stdin.readline()
+"""
+    with forked(f"Path({str(path)!r})", code) as other, closing(SqliteStore(path)) as store:
+        assert [heard(other)["child"] for _ in range(3)] == [4, 9, 9]
+        assert heard(other) == {"created": True}
+        assert store.reap() == 0, "the parent lives, and holds its slot"
+        assert [known(store, n).state for n in range(5)] == [1, 3, 3, 3, 1]
+    assert pragma(path, "integrity_check") == "ok"
+
+
+def test_forks_pass_while_another_thread_writes(path):
+    code = """
+stop = threading.Event()
+def busy():
+    while not stop.is_set():
+        store.beat("parent", 3600.0)
+thread = threading.Thread(target=busy)
+thread.start()
+codes = []
+for number in range(1, 9):
+    pid = os.fork()
+    if pid == 0:
+        made = Row(number, {"x": number}, state=State.RUNNING, attempt=1)
+        _, [claim] = store.create("s", [made], None)
+        made.state, made.values = State.DONE, {"value": 1.0}
+        os._exit(0 if store.finish("s", claim, Outcome(made)) else 7)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+stop.set()
+thread.join()
+tell(codes=codes, rows=len(store.sync("s", 0).rows))
+"""
+    with forked(f"Path({str(path)!r})", code) as other:
+        watchdog = threading.Timer(60, other.kill)
+        watchdog.start()
+        assert heard(other) == {"codes": [0] * 8, "rows": 9}
+        watchdog.cancel()
+    assert pragma(path, "integrity_check") == "ok"
+
+
+def test_a_child_that_outlives_its_parent_loses_nothing(path):
+    code = """
+if os.fork() == 0:
+    store.sync("s", 0)
+    tell(ready=True)
+    sys.stdin.readline()
+    tell(rows=child())
+    os._exit(0)
+store.close("parent")
+os._exit(0)
+"""
+    with forked(f"Path({str(path)!r})", code) as other:
+        assert heard(other) == {"ready": True}
+        other.wait()
+        SqliteStore(path).close()  # the last one out, as it seems, would tidy the journal away
+        other.stdin.write("\n")
+        other.stdin.flush()
+        assert heard(other) == {"rows": 4}
+    with closing(SqliteStore(path)) as store:
+        assert [known(store, n).state for n in range(4)] == [State.QUEUED, *[State.DONE] * 3]
+
+
+def test_a_store_closed_before_a_fork_stays_closed(path):
+    code = """
+store.close()
+pid = os.fork()
+if pid == 0:
+    try:
+        store.studies()
+    except Exception as error:
+        os._exit(3 if "closed" in str(error) else 4)
+    os._exit(5)
+tell(child=os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    with forked(f"Path({str(path)!r})", code) as other:
+        assert heard(other) == {"child": 3}
+
+
+def test_a_forked_child_of_a_study_in_memory_has_a_copy(path):
+    code = """
+pid = os.fork()
+if pid == 0:
+    os._exit(child())
+tell(child=os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), mine=len(store.sync("s", 0).rows))
+"""
+    with forked("None", code) as other:
+        assert heard(other) == {"child": 4, "mine": 1}
+
+
+# Formats
+
+
+NEWER = ("ALTER TABLE trial ADD COLUMN colour TEXT; CREATE TABLE extra (id INTEGER PRIMARY KEY)",)
+
+
+def newer(monkeypatch, step=NEWER):
+    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS + step)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + len(step))
+
+
+def columns(path):
+    with closing(sqlite3.connect(path)) as db:
+        return [name for _, name, *_ in db.execute("PRAGMA table_info(trial)")]
+
+
+def test_an_empty_file_becomes_a_store(path):
+    path.touch()
+    with closing(SqliteStore(path)) as store:
+        begun(store)
+        assert store.studies() == ["s"]
+    assert pragma(path, "user_version") == schema.VERSION
+
+
+def test_an_older_file_is_brought_up_to_date_with_what_is_in_it(store, path, monkeypatch):
+    made, claim = started(store)
+    store.finish("s", claim, done(made))
+    before = everything(store)
+    store.close()
+    newer(monkeypatch)
+    with closing(SqliteStore(path)) as after:
+        assert everything(after) == before
+        assert "colour" in columns(path)
+    assert pragma(path, "user_version") == schema.VERSION
+    with closing(SqliteStore(path)) as again:
+        assert everything(again) == before
+
+
+def test_a_newer_file_is_refused_and_left_alone(store, path):
+    store.close()
+    with pytest.MonkeyPatch.context() as patched:
+        newer(patched)
+        SqliteStore(path).close()
+    before = path.read_bytes()
+    with pytest.raises(
+        StoreError, match=r"studies\.db was written by a newer Tuneful \(format 2; .* up to 1\). Install"
+    ):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(store, path, monkeypatch):
+    started(store)
+    before = everything(store)
+    store.close()
+    with monkeypatch.context() as patched:
+        newer(patched, ("ALTER TABLE trial ADD COLUMN colour TEXT; CREATE NONSENSE",))
+        with pytest.raises(StoreError, match="studies.db"):
+            SqliteStore(path)
+    assert "colour" not in columns(path)
+    with closing(SqliteStore(path)) as after:
+        assert everything(after) == before
+
+
+MIGRATING = """
+from tuneful.stores import schema
+schema.MIGRATIONS += {step!r}
+schema.VERSION += 1
+sys.stdin.readline()
+SqliteStore(Path({path!r})).close()
+tell(done=True)
+"""
+
+
+def test_processes_that_upgrade_a_file_at_once_do_it_once(store, path):
+    store.close()
+    with ExitStack() as stack:
+        code = MIGRATING.format(path=str(path), step=NEWER)
+        others = [stack.enter_context(process(code)) for _ in range(4)]
+        for other in others:
+            other.stdin.write("\n")
+            other.stdin.flush()
+        assert [heard(other) for other in others] == [{"done": True}] * 4
+    assert pragma(path, "user_version") == schema.VERSION + 1

@@ -17,7 +17,7 @@ help: ## List the targets
 demo: $(VENV)/demo.stamp ## Tune a classifier of handwritten digits
 	@$(BIN)/python examples/digits.py $(ARGS)
 
-test: $(VENV)/test.stamp ## Run the tests, with coverage (ARGS="-k tpe" picks some)
+test: $(VENV)/test.stamp ## Run the tests, with coverage (ARGS="-k sobol" picks some)
 	$(BIN)/python -m pytest --cov $(ARGS)
 
 check: $(VENV)/check.stamp ## Check format, lint, types and layers

@@ -7,11 +7,11 @@ import sqlite3
 import time
 from pathlib import Path
 
+from contenders import NAMES
+
 from tuneful.history import Row, State
 from tuneful.stores import schema
 from tuneful.stores.rows import COLUMNS, to_columns
-
-from contenders import NAMES
 
 _NEXT = "UPDATE head SET next = next + 1, rev = rev + 1 WHERE study = 1 AND next = ? RETURNING rev"
 _INSERT = (

@@ -13,13 +13,13 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-
 from bare import Bare
-from contenders import LIBRARIES, SPACE, STUDY, Tuneful
+from contenders import LIBRARIES, SPACE, STUDY
 from files import write_optuna, write_tuneful
 from measure import Call, cpu_of_python, in_process, in_turns, sync_seconds
 from table import Table
 from traffic import Traffic, tracing
+
 from tuneful.history import Row, State
 from tuneful.protocols import Outcome
 from tuneful.stores import SqliteStore
@@ -124,7 +124,11 @@ def growth(table: Table, folder: Path) -> None:
 
 def _storing(path: Path, n: int) -> Call:
     """Creates and finishes a trial in a file that has `n`, without a study around it."""
-    store, config, numbers = SqliteStore(path), SPACE.config(SPACE.decode(np.full((1, len(SPACE)), 0.123))[0]), iter(range(n, 2 * MANY))
+    store, config, numbers = (
+        SqliteStore(path),
+        SPACE.config(SPACE.decode(np.full((1, len(SPACE)), 0.123))[0]),
+        iter(range(n, 2 * MANY)),
+    )
 
     def store_trial() -> None:
         row = Row(next(numbers), config, state=State.RUNNING, attempt=1, why={"searcher": "random"})

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from contenders import NAMES, SPACE, STUDY, Optuna, optuna, rustuna
 
 import tuneful as tn
-from contenders import NAMES, SPACE, STUDY, Optuna, optuna, rustuna
 from tuneful.history import Row, State
 from tuneful.stores import SqliteStore
 

@@ -36,7 +36,10 @@ class Table:
             budget: What ours is held to, in words.
             holds: Whether it holds; None where there is no budget.
         """
-        cells = [shown(found[key]) if key in found else "not installed" if key in self.absent else "-" for key in self.columns]
+        cells = [
+            shown(found[key]) if key in found else "not installed" if key in self.absent else "-"
+            for key in self.columns
+        ]
         self._print(what, cells, budget if holds is None else f"{budget}: {'met' if holds else 'NOT met'}")
         self.met += bool(holds)
         if holds is False:

@@ -83,6 +83,7 @@ def test_however_large_a_study_is_it_prints_at_most_ten_short_lines(parameters, 
     listed = sum(line.startswith("  parameter") for line in lines)
     more = re.search(r"… (\d+) more", str(study))
     assert listed + (int(more[1]) if more else 0) == parameters
+    assert len(lines) == min(10, 4 + parameters + (fails and parameters > 1))
     assert lines[-1].startswith("failed") == (fails and parameters > 1)
 
 
@@ -137,9 +138,7 @@ def test_a_notebook_shows_the_ten_best_trials_the_best_first():
     study = told({"x": Float(0, 1)}, *[float((7 * k) % 13) for k in range(13)], ValueError("no"))
     rows = Cells(study._repr_html_()).rows
     assert [row[1] for row in rows[1:]] == [str(k) for k in range(10)]
-    assert all(
-        row[0] == str(next(r.number for r in study.trials if r.value == float(row[1]))) for row in rows[1:]
-    )
+    assert all(row[0] == str(next(r.number for r in study.trials if r.value == float(row[1]))) for row in rows[1:])
 
 
 def test_in_a_notebook_what_breaks_a_constraint_comes_after_the_others_and_what_is_absent_is_empty():
@@ -189,6 +188,36 @@ def test_a_study_in_a_file_says_whether_it_begins_or_goes_on(capsys, tmp_path):
     err = capsys.readouterr().err
     assert re.search(r"a\.db\S*: a new study", err)
     assert re.search(r"a\.db\S*: going on, 1 done", err)
+
+
+def test_a_changed_space_is_said_with_how_many_trials_lie_outside(capsys, tmp_path):
+    for high in (10, 2):
+        study = tn.Study({"x": Int(1, high)}, study=tmp_path / "a.db", seed=0, search="grid")
+        study.run(lambda x: float(x), trials=5)
+        study.close()
+    assert "the space has changed: 3 of the trials lie outside it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_an_interrupted_run_says_how_to_go_on_if_it_can(capsys, tmp_path, in_file):
+    def train(x):
+        raise KeyboardInterrupt
+
+    study = tn.Study({"x": Float(0, 1)}, study=tmp_path / "a.db" if in_file else None, seed=0)
+    study.run(train, trials=5)
+    study.close()
+    err = capsys.readouterr().err
+    assert "interrupted; the running trial is queued again: 1 queued" in err
+    assert ("Run it again to go on: everything is in" in err) == in_file
+
+
+def test_a_run_says_what_breaks_a_constraint_and_what_is_on_the_front(capsys):
+    settings = {"minimize": ["loss", "size"], "constraints": "memory <= 1", "search": "grid", "seed": 0}
+    study = tn.Study({"x": Int(1, 3)}, **settings)
+    study.run(lambda x: {"loss": x, "size": -x, "memory": x / 2})
+    lines = capsys.readouterr().err.splitlines()
+    assert ["*front*" in line for line in lines[1:4]] == [True, True, False]
+    assert ["(breaks a constraint)" in line for line in lines[1:4]] == [False, False, True]
 
 
 def test_quiet_prints_nothing(capsys):

@@ -81,9 +81,7 @@ def test_there_is_one_column_a_field_and_one_entry_a_trial(study):
     assert table["error"] == [None, "ValueError: =cmd|' /C calc'!A0", None, None]
 
 
-@pytest.mark.parametrize(
-    "name", ["number", "state", "step", "seconds", "started", "finished", "error", "params.x"]
-)
+@pytest.mark.parametrize("name", ["number", "state", "step", "seconds", "started", "finished", "error", "params.x"])
 def test_a_metric_that_is_called_like_a_column_has_one_of_its_own(name):
     history = History(Space({"x": Float(0, 1)}))
     end(history, begin(history, {"x": 0.25}), {"value": 1.0, name: 7.0, f"metrics.{name}": 8.0})

@@ -19,11 +19,7 @@ def test_a_name_is_the_class_in_lower_case():
 
 FIND = {searchers: searcher_of, schedulers: lambda name: scheduler_of(name, Random()), pruners: pruner_of}
 NEED_SETTINGS = {"Given", "AnyOf", "Threshold"}
-EVERY = [
-    (package, kind, name)
-    for package in FIND
-    for kind, name in zip(package.__all__, names(package), strict=True)
-]
+EVERY = [(package, kind, name) for package in FIND for kind, name in zip(package.__all__, names(package), strict=True)]
 
 
 @pytest.mark.parametrize(("package", "kind", "name"), EVERY, ids=[name for _, _, name in EVERY])

@@ -85,9 +85,7 @@ def test_what_is_not_in_the_space_keeps_its_default():
 
 
 def test_groups_switches_and_repeats_are_passed_in_their_shape():
-    space = Space(
-        {"opt": Switch({"sgd": {"m": Float(0, 1)}}), "layers": Repeat(1, 2, UNITS), "net": {"p": UNITS}}
-    )
+    space = Space({"opt": Switch({"sgd": {"m": Float(0, 1)}}), "layers": Repeat(1, 2, UNITS), "net": {"p": UNITS}})
     params = {"opt": {"name": "sgd", "m": 0.5}, "layers": [3, 4], "net": {"p": 1}}
 
     def train(opt, layers, net):

@@ -125,10 +125,7 @@ def test_a_list_of_trials_does_not_grow_by_itself_and_its_trials_stay_up_to_date
 def test_feasible_is_a_bool_and_numbers_are_plain(history):
     end(history, 0, {"accuracy": 0.5, "size": 1.0})
     record = record_of(history)
-    kinds = [
-        type(v)
-        for v in (record.feasible, record.value, record.mean, record.step, record.seconds, record.attempt)
-    ]
+    kinds = [type(v) for v in (record.feasible, record.value, record.mean, record.step, record.seconds, record.attempt)]
     assert kinds == [bool, float, float, int, float, int]
     assert isinstance(record.curve()[0], np.ndarray)
     assert copy.copy(record) == record

@@ -138,9 +138,7 @@ def test_a_tuple_gives_several_objectives_in_their_order(value):
 
 @pytest.mark.parametrize("value", [1.0, (1.0,), (1.0, 2.0, 3.0), None, Unprintable()])
 def test_several_objectives_need_a_value_each(value):
-    with pytest.raises(
-        ObjectiveError, match=r"but 2 metrics are studied\. Return a dict with loss, accuracy"
-    ):
+    with pytest.raises(ObjectiveError, match=r"but 2 metrics are studied\. Return a dict with loss, accuracy"):
         metrics_of(value, TWO, "it")
 
 

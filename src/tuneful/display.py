@@ -110,7 +110,9 @@ def summary(study: Study) -> str:
 def html(study: Study) -> str:
     """The best trials of a study as a table; those that break a constraint after the others."""
     history = study.history
-    records = sorted((r for r in study.trials if r.state == State.DONE and r.value is not None), key=_rank(history))[:10]
+    records = sorted((r for r in study.trials if r.state == State.DONE and r.value is not None), key=_rank(history))[
+        :10
+    ]
     paths = list(dict.fromkeys(path for record in records for path in record.config))
     names = [objective.metric for objective in history.objectives]
     head = "".join(f"<th>{markup.escape(name)}</th>" for name in ["trial", *names, *paths])

@@ -71,7 +71,10 @@ def to_polars(trials: Iterable[Record]) -> Any:
 
     table = columns(trials)
     series = [pl.Series(name, _of_one_kind(values), strict=False) for name, values in table.items()]
-    times = [pl.from_epoch((pl.col(n) * 1e6).cast(pl.Int64), time_unit="us").dt.replace_time_zone("UTC").alias(n) for n in ("started", "finished")]
+    times = [
+        pl.from_epoch((pl.col(n) * 1e6).cast(pl.Int64), time_unit="us").dt.replace_time_zone("UTC").alias(n)
+        for n in ("started", "finished")
+    ]
     return pl.DataFrame(series).with_columns(times)
 
 

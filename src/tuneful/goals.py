@@ -24,7 +24,9 @@ def objectives_of(minimize: str | Sequence[str] | None, maximize: str | Sequence
     named = [(name, False) for name in _listed(minimize)] + [(name, True) for name in _listed(maximize)]
     for name, _ in named:
         if not isinstance(name, str) or not 0 < len(name) <= 255 or not name.isprintable():
-            raise StudyError(f"A metric to study is called {name!r:.80}: use a string of 1 to 255 printable characters.")
+            raise StudyError(
+                f"A metric to study is called {name!r:.80}: use a string of 1 to 255 printable characters."
+            )
         if [n for n, _ in named].count(name) > 1:
             raise StudyError(f"The metric {name!r} is named twice. Minimize it or maximize it.")
     return tuple(Objective(name, up) for name, up in named) or (Objective(),)

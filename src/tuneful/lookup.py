@@ -78,7 +78,8 @@ def _made(package: ModuleType, wanted: Any, argument: str, *args: Any) -> Any:
         return getattr(package, known[wanted])(*args)
     except TypeError:
         raise StudyError(
-            f"{argument}={wanted!r} needs settings. Build it: {package.__name__.rpartition('.')[2]}.{known[wanted]}(...)."
+            f"{argument}={wanted!r} needs settings. Build it: tuneful.{package.__name__.rpartition('.')[2]}."
+            f"{known[wanted]}(...)."
         ) from None
 
 

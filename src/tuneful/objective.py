@@ -52,9 +52,7 @@ def signature_spec(objective: Callable[..., Any]) -> dict[str, Any]:
     return spec_of(objective)
 
 
-def bind(
-    objective: Callable[..., Any], space: Space, settings: Collection[str] = ()
-) -> Callable[[Trial], Any]:
+def bind(objective: Callable[..., Any], space: Space, settings: Collection[str] = ()) -> Callable[[Trial], Any]:
     """The objective as a function of a trial.
 
     It may take the parameters by name, `trial`, system settings by name, or everything in one `config`, `cfg` or

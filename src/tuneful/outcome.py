@@ -48,9 +48,12 @@ def ended(
             state, error = "failed", problem
         unasked = row.note.get("given", {}).keys() - trial.asked.keys() if trial.asked else ()
         if unasked:
-            state, error = "failed", SpaceError(
-                f"The value enqueued for {min(unasked)!r} was never asked for. "
-                f"Asked for were {', '.join(trial.asked)}."
+            state, error = (
+                "failed",
+                SpaceError(
+                    f"The value enqueued for {min(unasked)!r} was never asked for. "
+                    f"Asked for were {', '.join(trial.asked)}."
+                ),
             )
     elif state == "pruned":
         broken = [o.metric for o in session.history.objectives if not math.isfinite(reported.get(o.metric, 0.0))]

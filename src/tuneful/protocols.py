@@ -160,4 +160,3 @@ def rng(seed: int, number: int, purpose: str) -> np.random.Generator:
     True
     """
     return np.random.default_rng([seed, number, zlib.crc32(purpose.encode())])
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -48,7 +49,8 @@ class Record:
     @property
     def value(self) -> float | None:
         """The first studied metric at its end; None if there is none."""
-        return self.metrics.get(self._history.objectives[0].metric)
+        column = self._history.metrics.get(self._history.objectives[0].metric)
+        return None if column is None else _known(column[self.number])
 
     @property
     def values(self) -> dict[str, float]:
@@ -174,4 +176,5 @@ class Records(Sequence[Record]):
 
 
 def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    known = float(value)
+    return None if math.isnan(known) else known

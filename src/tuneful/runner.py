@@ -93,6 +93,7 @@ class Runner:
         if self._lines:
             self._lines.begin()
         began = time.monotonic()
+        self._session.undisturbed = self._signals.kept_out
         try:
             with self._signals.held():
                 status = self._loop(began)
@@ -145,7 +146,8 @@ class Runner:
         if record.state == State.FAILED:
             self._check(record, problem)
         with self._signals.let_through():
-            return any([callback(self._study, record) is True for callback in self._callbacks])
+            answers = [callback(self._study, record) for callback in self._callbacks]
+        return True in answers
 
     def _attempt(self, trial: Trial) -> tuple[bool, BaseException | None]:
         """Run the objective and end the trial: whether that counts, and the error that it ended with."""
@@ -153,7 +155,7 @@ class Runner:
         try:
             with self._signals.let_through():
                 value = self._call(trial)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's code raises
+        except (Exception, SystemExit) as error:
             if _machine_fault(error):
                 raise
             problem = error
@@ -280,6 +282,20 @@ class _Signals:
             yield
         finally:
             self._open = False
+
+    @contextlib.contextmanager
+    def kept_out(self) -> Iterator[None]:
+        """Run what user code asks of the engine."""
+        if threading.current_thread() is not threading.main_thread():  # which gets no signals
+            yield
+            return
+        before, self._open = self._open, False
+        try:
+            yield
+        finally:
+            self._open = before
+            if before:
+                self.check()
 
     def check(self) -> None:
         """Raise what came."""

@@ -8,15 +8,15 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
 from tuneful.checkpoints import Checkpoints
 from tuneful.errors import CheckpointError, SpaceError, StoreError, StudyError
 from tuneful.history import History, Job, Report, Row, State
-from tuneful.pruners import AnyOf
 from tuneful.protocols import Changes, Outcome, Pruner, Scheduler, Store, rng
+from tuneful.pruners import AnyOf
 from tuneful.space import Choice, Config, Domain, Space
 from tuneful.trial import Trial
 
@@ -54,6 +54,7 @@ class Session:
         self.store, self.name, self.history, self.checkpoints = store, name, history, checkpoints
         self.settings = dict(settings)
         self.pruner: Pruner | None = None
+        self.undisturbed: Callable[[], AbstractContextManager[object]] = nullcontext  # keeps signals out
         self.worker = uuid.uuid4().hex
         self.spaces = spaces
         self.live: dict[int, Trial] = {}
@@ -74,7 +75,7 @@ class Session:
 
     def sync(self) -> None:
         """Take in what other processes have done."""
-        with self._lock:
+        with self.undisturbed(), self._lock:
             reports: list[tuple[int, Report]] = []
             while True:
                 changes = self.store.sync(self.name, self._known)
@@ -270,12 +271,12 @@ class Session:
 
     def begin(self, trial: Trial, step: int) -> None:
         """An attempt begins behind `step`: what earlier ones reported beyond it no longer counts."""
-        with self._lock:
+        with self.undisturbed(), self._lock:
             self.history.restart(trial.number, step)
 
     def report(self, trial: Trial, step: int, metrics: Mapping[str, float]) -> None:
         """Take in a report; it is written with others."""
-        with self._lock:
+        with self.undisturbed(), self._lock:
             self.history.report(trial.number, step, metrics)
             if self._shared:
                 self._pending.setdefault(trial.number, []).append(Report(trial.number, step, metrics))
@@ -286,7 +287,7 @@ class Session:
     def keep_config(self, trial: Trial) -> None:
         """Write what a trial asked for so far, if a process that did not see it may tell its result."""
         if self._shared and not trial.leased:
-            with self._lock:
+            with self.undisturbed(), self._lock:
                 trial.row.config, trial.row.space = self._asked(trial), self.history.space_number
                 self._flush(trial)
 
@@ -307,7 +308,7 @@ class Session:
 
     def judged(self, trial: Trial) -> str | None:
         """How the pruner would end a trial at the step that it has reached, `pruned` or `done`; asked once a step."""
-        with self._lock:
+        with self.undisturbed(), self._lock:
             step = trial.row.step
             asked = self._judged.get(trial.number) == step
             if self.pruner is None or asked or trial.began is None or step == trial.began:
@@ -328,12 +329,13 @@ class Session:
     def save(self, trial: Trial, step: int, state: object) -> None:
         """Keep a state, then what was reported up to it, then let go of the one before."""
         attempt = trial.row.attempt
-        self.checkpoints.save(trial.number, step, attempt, state)
-        with self._lock:
-            trial.row.saved = (step, attempt)
-            mine = self._flush(trial)
-        if mine:  # else those of the worker that has it now are in the same place
-            self.checkpoints.drop(trial.number, keep={(step, attempt)})
+        with self.undisturbed():
+            self.checkpoints.save(trial.number, step, attempt, state)
+            with self._lock:
+                trial.row.saved = (step, attempt)
+                mine = self._flush(trial)
+            if mine:  # else those of the worker that has it now are in the same place
+                self.checkpoints.drop(trial.number, keep={(step, attempt)})
 
     def load(self, trial: Trial) -> tuple[int, Any] | None:
         """The (step, state) to go on from, if any."""
@@ -353,7 +355,7 @@ class Session:
         Raises:
             SpaceError: it has it as another kind.
         """
-        with self._lock:
+        with self.undisturbed(), self._lock:
             if not _covers(self.history.space, name, domain):
                 self.sync()  # another process may have added it
             if not _covers(self.history.space, name, domain):
@@ -374,10 +376,10 @@ class Session:
             again, trial.told = trial.told, True
             self._unsettled[trial.number] = (trial, why)
             outcome = Outcome(row, why, row.config != trial.stored, self._has_reports(trial))
+            before, self._stale = self._stale, True  # until the history has it
             rev = self.store.finish(self.name, trial.claim, outcome)
             self._forget(trial)
             if rev is None:
-                self._stale = True
                 return False
             if again:  # the first word counts, if it got through: read which it was
                 self.sync()
@@ -386,6 +388,7 @@ class Session:
                 row.rev, row.ended = rev, rev if row.state.final else 0
                 row.curve = None  # the history has it
                 self.history.apply(row)
+                self._stale = before
         if row.state.final and row.saved is not None:
             self.checkpoints.drop(trial.number, keep={row.saved})
         return True
@@ -427,7 +430,7 @@ class Session:
 
     def add(self, make: Callable[[History], Row | None]) -> int | None:
         """Record a trial that is not run now, made from what is known, if it still is to be; its number."""
-        with self._lock:
+        with self.undisturbed(), self._lock:
             while True:
                 self.refresh()
                 history, made = self.history, make(self.history)

@@ -22,12 +22,12 @@ from tuneful.history import History, Limits, Row, State
 from tuneful.lookup import pruner_of, scheduler_of, searcher_of
 from tuneful.objective import bind, signature_spec, space_of
 from tuneful.outcome import ended
-from tuneful.protocols import Pruner, Scheduler, Searcher, rng
+from tuneful.protocols import Pruner, Scheduler, Searcher, Store, rng
 from tuneful.record import Record, Records
 from tuneful.runner import Callback, Rules, Runner, seconds_of
 from tuneful.session import LEASE, Session
 from tuneful.space import Space
-from tuneful.stores import Address, SqliteStore, parse_address
+from tuneful.stores import Address, MemoryStore, SqliteStore, parse_address
 from tuneful.stores.codec import dumps, loads
 from tuneful.trial import Trial
 
@@ -44,8 +44,8 @@ class Study:
         schedule: A scheduler or its name: full.
         prune: A pruner, its name, or several: median, percentile, patience, threshold, diverged. By default a
             trial ends when what is studied becomes NaN or infinite.
-        study: Where it lives: a file, `"runs.db"`, or one study of several in it, `"runs.db#digits"`. Opening creates or
-            goes on. Nothing: in memory.
+        study: Where it lives: a file, `"runs.db"`, or one study of several in it, `"runs.db#digits"`. Opening creates
+            or goes on. Nothing: in memory.
         seed: Makes it repeatable: with one worker, the same seed gives the same trials. Drawn if not given.
         trials: Distinct configs to start in all, counted over resumes and workers; `run` may set another limit.
         settings: System settings that change how fast a model trains, not what it learns (workers of the loader,
@@ -65,7 +65,7 @@ class Study:
     {'x': 2}
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of a study, by name
         self,
         space: object = None,
         *,
@@ -84,16 +84,18 @@ class Study:
     ) -> None:
         if of not in ("last", "best"):
             raise StudyError(f"of={of!r}: the value of a trial is its 'last' or its 'best' step.")
-        settings = _json("settings", settings or {})
+        settings = _json("settings", {} if settings is None else settings)
         self._search = searcher_of(search)
         self._schedule = scheduler_of(schedule, self._search)
         pruner = pruner_of(prune)
         wanted = None if space is None else space_of(_no_objective, space)
+        if wanted is not None and (both := sorted({path.split(".")[0] for path in wanted.paths} & settings.keys())):
+            raise StudyError(f"`{both[0]}` is in the space and in settings=. Search it, or set it.")
         goals = objectives_of(minimize, maximize), bounds_of(constraints)
         given = minimize is not None or maximize is not None, bool(goals[1])
         self.address: Address = parse_address(study)
-        limits = Limits(_count("trials", trials))
-        store = SqliteStore(self.address.path)
+        limits, seed = Limits(_count("trials", trials)), None if seed is None else _seed(seed)
+        store = MemoryStore() if self.address.path is None else SqliteStore(self.address.path)
         try:
             with _legible(self.address):
                 self._open(store, wanted, goals, given, seed, of, checkpoints, settings)
@@ -107,7 +109,7 @@ class Study:
 
     def _open(
         self,
-        store: SqliteStore,
+        store: Store,
         wanted: Space | None,
         goals: Goals,
         given: tuple[bool, bool],
@@ -118,7 +120,7 @@ class Study:
     ) -> None:
         name, path = self.address.name, self.address.path
         first = wanted if wanted is not None else Space({}, open=True)
-        drawn = random.SystemRandom().randrange(2**31) if seed is None else _seed(seed)
+        drawn = random.SystemRandom().randrange(2**31) if seed is None else seed
         kind = {**goals_to_json(*goals), "seed": drawn, "of": of}
         self.created = store.open(name, kind, first.to_json(), first.default)
         kept = store.study(name)
@@ -127,11 +129,15 @@ class Study:
         if given[0] and objectives != goals[0]:
             raise StudyError(f"The study {self.address} {describe(objectives)}, and not {describe(goals[0])}. {_OTHER}")
         if given[1] and bounds != goals[1]:
-            raise StudyError(f"The study {self.address} has the constraints {list(bounds)}, not {list(goals[1])}. {_OTHER}")
+            raise StudyError(
+                f"The study {self.address} has the constraints {list(bounds)}, not {list(goals[1])}. {_OTHER}"
+            )
         if seed is not None and kept.form["seed"] != seed:
             raise StudyError(f"The study {self.address} has the seed {kept.form['seed']}, and not {seed}. {_OTHER}")
         if of == "best" != kept.form["of"]:
-            raise StudyError(f"The study {self.address} takes the last step of a trial as its value, not the best. {_OTHER}")
+            raise StudyError(
+                f"The study {self.address} takes the last step of a trial as its value, not the best. {_OTHER}"
+            )
         self._of = kept.form["of"]
         stored = store.spaces(name)
         version, form = stored[-1]
@@ -161,7 +167,7 @@ class Study:
 
     # Running
 
-    def run(
+    def run(  # noqa: PLR0913 - the limits of a run, by name
         self,
         objective: Callable[..., Any],
         *,
@@ -199,12 +205,14 @@ class Study:
         """
         before = self.history.limits
         limits = Limits(_count("trials", trials) or before.trials, _count("total_steps", total_steps))
-        rules = Rules(seconds_of(timeout), target, _count("patience", patience), _count("max_failures", max_failures) or 3)
+        most = _count("max_failures", max_failures) or 3
+        rules = Rules(seconds_of(timeout), _goal(target), _count("patience", patience), most)
+        called = _callables(callbacks)
         self._session.history.limits = limits
-        self._take_signature(objective)
-        lines = None if quiet else display.Lines(self, limits, self._search)
         try:
-            Runner(self, self._session, self._schedule, objective, rules, callbacks, lines, self._of).run()
+            self._take_signature(objective)
+            lines = None if quiet else display.Lines(self, limits, self._search)
+            Runner(self, self._session, self._schedule, objective, rules, called, lines, self._of).run()
         finally:
             self._session.history.limits = before
         return self
@@ -216,7 +224,9 @@ class Study:
             self._session.change_space(lambda _: space)
             default = space.default
             if default is not None:  # unless another process has added it
-                self._session.add(lambda history: None if len(history) else Row(0, default, why={"searcher": "default"}))
+                self._session.add(
+                    lambda history: None if len(history) else Row(0, default, why={"searcher": "default"})
+                )
 
     def ask(self, *, lease: float | None = LEASE) -> Trial | None:
         """A trial to run now; None if there is nothing to do now.
@@ -250,9 +260,11 @@ class Study:
             ObjectiveError: the value is no number, or the studied metric is missing; the trial still runs.
             StudyError: the trial does not run.
         """
-        known = self._session.adopt(trial) if isinstance(trial, (int, np.integer)) else trial
-        over = known.number not in self._session.live and known.verdict != "void"
-        if over and not isinstance(trial, (int, np.integer)):
+        by_number = isinstance(trial, (int, np.integer)) and not isinstance(trial, bool)
+        if not by_number and not isinstance(trial, Trial):
+            raise StudyError(f"tell({trial!r:.80}, ...): pass a trial, or its number.")
+        known = trial if isinstance(trial, Trial) else self._session.adopt(trial)
+        if not by_number and known.number not in self._session.live and known.verdict != "void":
             raise StudyError(f"Trial {known.number} does not run any more; it was told before, or given back.")
         return ended(self._session, known, value, self._of, state="failed" if error is not None else state, error=error)
 
@@ -270,7 +282,7 @@ class Study:
             SpaceError: a name is unknown or a value outside its range.
             StudyError: a trial has this config already.
         """
-        if not isinstance(params, Mapping):
+        if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
             raise SpaceError(f"enqueue({params!r:.80}): pass a dict from name to value.")
 
         def given(history: History) -> Row:
@@ -381,9 +393,7 @@ class Study:
 _OTHER = "Open it as it is, or take another name."
 
 
-def minimize(
-    objective: Callable[..., Any], space: object = None, *, metric: str = "value", **options: Any
-) -> Study:
+def minimize(objective: Callable[..., Any], space: object = None, *, metric: str = "value", **options: Any) -> Study:
     """Search the setting with the lowest value.
 
     Args:
@@ -405,9 +415,7 @@ def minimize(
     return _searched(objective, space, {"minimize": metric}, options)
 
 
-def maximize(
-    objective: Callable[..., Any], space: object = None, *, metric: str = "value", **options: Any
-) -> Study:
+def maximize(objective: Callable[..., Any], space: object = None, *, metric: str = "value", **options: Any) -> Study:
     """Search the setting with the highest value; see `minimize`."""
     return _searched(objective, space, {"maximize": metric}, options)
 
@@ -425,7 +433,9 @@ def open_study(study: str | Path) -> Study:
     try:
         if store.study(address.name) is None:
             names = store.studies()
-            raise StudyNotFound(f"There is no study {address.name!r} in {address.path}. It has {', '.join(names) or 'none'}.")
+            raise StudyNotFound(
+                f"There is no study {address.name!r} in {address.path}. It has {', '.join(names) or 'none'}."
+            )
     finally:
         store.close()
     return Study(study=study)
@@ -476,6 +486,8 @@ def _legible(address: Address) -> Iterator[None]:
 
 def _json(argument: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """`values`, if they can be stored as they are."""
+    if not isinstance(values, Mapping):
+        raise StudyError(f"{argument}={values!r:.80}: pass a dict.")
     for name, value in values.items():
         try:
             kept = isinstance(name, str) and loads(dumps(value)) == value
@@ -484,6 +496,22 @@ def _json(argument: str, values: Mapping[str, Any]) -> dict[str, Any]:
         if not kept:
             raise StudyError(f"{argument}: {name!r:.80} is {value!r:.80}. Pass text, numbers, lists or dicts by name.")
     return dict(values)
+
+
+def _callables(callbacks: Any) -> list[Callback]:
+    called: list[Any] = [callbacks] if callable(callbacks) else [None]
+    if isinstance(callbacks, Iterable) and not callable(callbacks):
+        called = list(callbacks)
+    if not all(map(callable, called)):
+        raise StudyError(f"callbacks={callbacks!r:.80}: pass a list of functions of the study and a trial.")
+    return called
+
+
+def _goal(target: Any) -> float | None:
+    number = isinstance(target, (int, float, np.integer, np.floating)) and not isinstance(target, bool)
+    if target is not None and not (number and np.isfinite(target)):
+        raise StudyError(f"target={target!r}: pass a number that the first objective should reach.")
+    return None if target is None else float(target)
 
 
 def _seed(seed: int) -> int:

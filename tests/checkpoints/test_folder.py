@@ -91,8 +91,7 @@ def test_a_plain_state_is_one_file(checkpoints):
 
 def test_arrays_may_be_called_anything(checkpoints):
     state = {
-        name: np.full(2, i)
-        for i, name in enumerate(["file", "allow_pickle", "a/b", "../c", "\0", "__metadata__"])
+        name: np.full(2, i) for i, name in enumerate(["file", "allow_pickle", "a/b", "../c", "\0", "__metadata__"])
     }
     checkpoints.save(0, 1, 0, state)
     loaded = checkpoints.load(0, 1, 0)
@@ -104,15 +103,11 @@ all_dtypes = sorted({x for x in vars(torch).values() if isinstance(x, torch.dtyp
 
 
 @pytest.mark.filterwarnings("ignore:ComplexHalf")
-@pytest.mark.parametrize(
-    "dtype", [x for x in all_dtypes if not str(x).startswith(("torch.q", "torch.bits"))], ids=str
-)
+@pytest.mark.parametrize("dtype", [x for x in all_dtypes if not str(x).startswith(("torch.q", "torch.bits"))], ids=str)
 def test_tensors_of_every_dtype_come_back(checkpoints, dtype):
     raw = torch.randint(0, 2, (2, 3, 16), dtype=torch.uint8)
     tensor = (
-        raw.view(dtype)
-        if not dtype.is_complex
-        else torch.view_as_complex(raw.view(dtype.to_real()).reshape(2, -1, 2))
+        raw.view(dtype) if not dtype.is_complex else torch.view_as_complex(raw.view(dtype.to_real()).reshape(2, -1, 2))
     )
     checkpoints.save(0, 1, 0, [tensor, tensor[0, 0, 0] if tensor.dim() > 2 else tensor[0, 0], tensor[:0]])
     loaded, scalar, empty = checkpoints.load(0, 1, 0)
@@ -260,9 +255,7 @@ def test_saving_again_replaces(checkpoints):
 
 
 def test_what_was_never_saved_is_an_error_that_names_the_folder(checkpoints):
-    with pytest.raises(
-        CheckpointError, match=r"There is no checkpoint .*kept/4/5/6: it was dropped, or never saved"
-    ):
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint .*kept/4/5/6: it was dropped, or never saved"):
         checkpoints.load(4, 5, 6)
 
 
@@ -279,9 +272,7 @@ def test_damage_anywhere_is_found(checkpoints, tmp_path):
             flip[rng.integers(len(whole))] ^= 1 << rng.integers(8)
         for damaged in (b"", whole[:-1], whole[: len(whole) // 2], whole + b"\0", *flips):
             path.write_bytes(damaged)
-            with pytest.raises(
-                CheckpointError, match=r"Cannot read the checkpoint .*kept/0/1/0: .* It is damaged"
-            ):
+            with pytest.raises(CheckpointError, match=r"Cannot read the checkpoint .*kept/0/1/0: .* It is damaged"):
                 checkpoints.load(0, 1, 0)
         path.unlink()
         with pytest.raises(CheckpointError, match="kept/0/1/0"):
@@ -459,9 +450,7 @@ def test_a_root_that_is_a_file_is_refused(tmp_path):
 
 def test_a_root_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(
-        CheckpointError, match=r"Cannot save the checkpoint .*file/in/0/1/0: .*Put that right"
-    ):
+    with pytest.raises(CheckpointError, match=r"Cannot save the checkpoint .*file/in/0/1/0: .*Put that right"):
         Checkpoints(tmp_path / "file" / "in").save(0, 1, 0, 1)
 
 

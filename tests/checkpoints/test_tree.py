@@ -39,9 +39,7 @@ def through_json(state):
 
 
 # Also lone surrogates: two of them must not become one character.
-texts = (
-    st.text() | st.text(st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010)) | st.text("\0\ud800\udc00")
-)
+texts = st.text() | st.text(st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010)) | st.text("\0\ud800\udc00")
 floats = st.floats().map(lambda x: math.copysign(math.nan, 1) if math.isnan(x) else x)
 atoms = st.none() | st.booleans() | st.integers() | st.integers(-(10**400), 10**400) | floats | texts
 keys = st.recursive(atoms, lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=4)
@@ -52,9 +50,7 @@ leaves = atoms | st.binary() | st.binary(min_size=1025, max_size=1100) | arrays 
 states = st.recursive(
     leaves,
     lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.lists(inner, max_size=4).map(tuple)
-        | st.dictionaries(keys, inner, max_size=4)
+        st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple) | st.dictionaries(keys, inner, max_size=4)
     ),
     max_leaves=20,
 )

@@ -72,9 +72,7 @@ class GoesOnWithFinished(Faulty):
 
 class GoesBack(Faulty):
     def changed(self, history, n, jobs):
-        return [
-            job if job.trial is None else replace(job, until=int(history.reached[job.trial])) for job in jobs
-        ]
+        return [job if job.trial is None else replace(job, until=int(history.reached[job.trial])) for job in jobs]
 
 
 class ChangesTheConfig(Faulty):
@@ -84,18 +82,12 @@ class ChangesTheConfig(Faulty):
 
 class ForksFromNothing(Faulty):
     def changed(self, history, n, jobs):
-        return [
-            Job.fork(Checkpoint(0, 1), Proposal(j.config)) if j.trial is None and len(history) else j
-            for j in jobs
-        ]
+        return [Job.fork(Checkpoint(0, 1), Proposal(j.config)) if j.trial is None and len(history) else j for j in jobs]
 
 
 class KnownConfig(Faulty):
     def changed(self, history, n, jobs):
-        return [
-            j if j.trial is not None or not len(history) else replace(j, config=history.config(0))
-            for j in jobs
-        ]
+        return [j if j.trial is not None or not len(history) else replace(j, config=history.config(0)) for j in jobs]
 
 
 class IgnoresLimits(Faulty):

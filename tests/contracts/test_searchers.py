@@ -81,9 +81,7 @@ class Unbound(Faulty):
 
 class WrongType(Faulty):
     def changed(self, history, n, proposals):
-        return [
-            Proposal({k: float(v) if type(v) is int else v for k, v in p.config.items()}) for p in proposals
-        ]
+        return [Proposal({k: float(v) if type(v) is int else v for k, v in p.config.items()}) for p in proposals]
 
 
 class NoJson(Faulty):

@@ -60,9 +60,7 @@ def happen(history, what, which, found):
         history.rev += 1
         state = ENDS[which % len(ENDS)] if history.begun[chosen] else State.CANCELLED
         error = {"type": "E", "message": "m", "traceback": ""} if state == State.FAILED else None
-        ended = replace(
-            history.row(chosen), state=state, rev=history.rev, ended=history.rev, finished=1e9 + which
-        )
+        ended = replace(history.row(chosen), state=state, rev=history.rev, ended=history.rev, finished=1e9 + which)
         history.apply(replace(ended, values=found, error=error))
 
 
@@ -88,9 +86,7 @@ def public(history):
     known |= {"why": [history.text("why", trial) for trial in range(n)]}
     known |= {"values": [history.row(trial).values for trial in range(n)]}
     points = ((name, curve) for name, curve in sorted(history.curves.items()) if len(curve))
-    known |= {
-        f"curve of {name}": [c.tolist() for c in (v.trial, v.step, v.value, v.rev)] for name, v in points
-    }
+    known |= {f"curve of {name}": [c.tolist() for c in (v.trial, v.step, v.value, v.rev)] for name, v in points}
     known |= {"at 1": [history.value_at(1, name).tolist() for name in ("loss", "accuracy", "memory")]}
     return known | {"ranks": history.rank_at(1).tolist()}
 

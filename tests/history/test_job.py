@@ -36,9 +36,7 @@ def test_what_waits_can_go_on_beyond_its_step(state):
     assert Job.resume(history, 0) == Job({"x": 0.5}, None, 0)
     assert Job.resume(history, 0, until=4).until == 4
     for until in (3, 1):
-        with pytest.raises(
-            StudyError, match=rf"trial 0 until step {until}: it is at step 3. Pass `until` above 3"
-        ):
+        with pytest.raises(StudyError, match=rf"trial 0 until step {until}: it is at step 3. Pass `until` above 3"):
             Job.resume(history, 0, until)
 
 

@@ -12,9 +12,7 @@ from tuneful.history.ranking import crowding, fronts, ranks, undominated
 
 calm = settings(max_examples=150, deadline=None)
 few = st.sampled_from([0.0, 1.0, 2.0, 3.0, math.inf, -1.5])
-rows = st.tuples(st.integers(1, 12), st.integers(1, 3)).flatmap(
-    lambda shape: arrays(float, shape, elements=few)
-)
+rows = st.tuples(st.integers(1, 12), st.integers(1, 3)).flatmap(lambda shape: arrays(float, shape, elements=few))
 
 
 def beats(a, b):
@@ -44,9 +42,7 @@ def test_undominated_rows_are_the_first_front(y):
 
 
 @calm
-@given(
-    arrays(float, st.tuples(st.integers(2, 10), st.integers(1, 3)), elements=st.floats(-9, 9), unique=True)
-)
+@given(arrays(float, st.tuples(st.integers(2, 10), st.integers(1, 3)), elements=st.floats(-9, 9), unique=True))
 def test_crowding_adds_up_the_distances_between_neighbours_and_is_infinite_at_the_ends(y):
     found = crowding(y)
     for i in range(len(y)):

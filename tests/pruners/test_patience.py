@@ -4,8 +4,10 @@ import math
 
 import pytest
 
+import tuneful as tn
 from tuneful.errors import StudyError
 from tuneful.pruners import Patience
+from tuneful.space import Float
 
 NAN = math.nan
 
@@ -62,3 +64,15 @@ def test_only_the_curve_of_the_trial_itself_counts(reported):
 def test_less_than_two_steps_are_refused(steps):
     with pytest.raises(StudyError, match="wait for 2 steps at least"):
         Patience(steps)
+
+
+def test_what_it_ends_is_done_and_not_pruned():
+    study = tn.Study({"x": Float(0, 1)}, prune=Patience(3), of="best", seed=0)
+
+    def train(trial):
+        for step in trial.steps(50):
+            trial.report(abs(step - 4.0))
+
+    study.run(train, trials=1, quiet=True)
+    (trial,) = study.trials
+    assert (str(trial.state), trial.step, trial.value) == ("done", 7, 0.0)

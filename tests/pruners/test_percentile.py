@@ -106,3 +106,8 @@ def test_with_several_objectives_the_rank_at_the_step_is_judged():
 def test_a_percentage_outside_its_range_is_refused(keep):
     with pytest.raises(StudyError, match="between 0 and 100"):
         Percentile(keep)
+
+
+def test_by_default_a_quarter_goes_on(reported):
+    history = reported(*[flat(float(k)) for k in range(8)])
+    assert [Percentile()(history, trial) for trial in range(8)] == 2 * [False] + 6 * [True]

@@ -22,9 +22,7 @@ def test_five_levels_of_two_parameters_are_twenty_five_trials_the_last_parameter
     space = Space(LR_AND_BATCH)
     rates, sizes = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1], [32, 64, 128, 256, 512]
     assert Grid(levels=5).cost(space) == 25
-    assert in_order(Grid(levels=5), space) == [
-        {"lr": lr, "batch": size} for lr, size in product(rates, sizes)
-    ]
+    assert in_order(Grid(levels=5), space) == [{"lr": lr, "batch": size} for lr, size in product(rates, sizes)]
 
 
 def test_the_digits_space_of_the_keras_example_is_covered_by_9600_different_trials():
@@ -67,8 +65,7 @@ def test_levels_may_be_numbers_or_values_for_each_parameter():
     space = Space({**LR_AND_BATCH, "act": ["relu", "tanh"]})
     grid = Grid(levels={"lr": [0.003, 0.001], "batch": 2})
     assert in_order(grid, space) == [
-        {"lr": lr, "batch": size, "act": act}
-        for lr, size, act in product([0.003, 0.001], [32, 512], ["relu", "tanh"])
+        {"lr": lr, "batch": size, "act": act} for lr, size, act in product([0.003, 0.001], [32, 512], ["relu", "tanh"])
     ]
     assert grid.cost(space) == 8
 

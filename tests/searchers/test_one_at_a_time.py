@@ -119,9 +119,7 @@ def test_it_waits_for_the_last_trials_of_a_sweep_before_it_moves_to_the_best():
 
 
 def test_what_exists_only_under_the_changed_value_is_drawn_and_the_rest_goes():
-    space = Space(
-        {"opt": Switch({"sgd": {"lr": Float(0, 1)}, "adam": {"beta": Float(0, 1)}}), "x": Float(0, 1)}
-    )
+    space = Space({"opt": Switch({"sgd": {"lr": Float(0, 1)}, "adam": {"beta": Float(0, 1)}}), "x": Float(0, 1)})
     history = History(space)
     end(history, begin(history, {"opt": "sgd", "opt.sgd.lr": 0.25, "x": 0.75}), 1.0)
     (found,) = OneAtATime(order=("opt",)).propose(history, 4)
@@ -158,6 +156,16 @@ def test_the_best_of_another_space_is_no_centre():
     assert {p.why["centre"] for p in OneAtATime().propose(history, 2)} == {2}
     history.move_to(Space({"x": Float(-5, -1)}), 2)
     assert [p.why["searcher"] for p in OneAtATime().propose(history, 2)] == ["random"]
+
+
+def test_a_sweep_around_a_config_that_the_space_no_longer_has_is_not_continued():
+    history = History(Space({"x": Float(0, 10), "y": Float(0, 1)}))
+    end(history, begin(history, {"x": 9.0, "y": 0.5}), 0.1)
+    (proposal,) = OneAtATime(order=("y",)).propose(history, 1)
+    end(history, begin(history, proposal.config, why=proposal.why), 1.0)
+    history.move_to(Space({"x": Float(0, 5), "y": Float(0, 1)}), 1)
+    (found,) = OneAtATime(order=("y",)).propose(history, 1)
+    assert found.config["x"] <= 5
 
 
 def test_a_trial_that_breaks_a_constraint_is_no_centre():

@@ -31,9 +31,7 @@ def test_it_leaves_smaller_holes_than_random_search(searcher, n):
 
 @pytest.mark.parametrize("searcher", [Sobol(), Halton()], ids=str)
 def test_a_choice_among_others_is_filled_evenly_by_its_weights(searcher):
-    space = Space(
-        {"x": Float(0, 1), "c": Choice(["a", "b"], weights=[1, 3]), "i": Int(1, 4), "lr": Log(1e-4, 1)}
-    )
+    space = Space({"x": Float(0, 1), "c": Choice(["a", "b"], weights=[1, 3]), "i": Int(1, 4), "lr": Log(1e-4, 1)})
     configs = [p.config for p in searcher.propose(History(space), 128)]
     chosen = [config["c"] for config in configs]
     assert abs(chosen.count("b") - 96) <= 2
@@ -51,6 +49,14 @@ def test_the_sequence_goes_on_in_one_go_or_one_by_one(searcher):
         if k % 20 == 0:
             history = rebuilt(history)
     assert [history.config(trial) for trial in range(n)] == whole
+
+
+@pytest.mark.parametrize("searcher", [Sobol(), Halton()], ids=str)
+def test_the_trials_are_the_points_of_the_sequence_in_its_order(searcher):
+    kind = type(searcher).__name__.lower()
+    points = np.vstack([_points(kind, 4, 4, first) for first in (0, BLOCK)])
+    found = [proposal.config for proposal in searcher.propose(History(CUBE, seed=4), 2 * BLOCK)]
+    assert found == [CUBE.config(row) for row in CUBE.draw(points)]
 
 
 @pytest.mark.parametrize("searcher", [Sobol(), Halton()], ids=str)

@@ -74,9 +74,7 @@ def test_parameters_are_drawn_apart_from_each_other(columns):
 
 def test_the_seed_and_the_number_of_a_trial_decide_its_config():
     space = Space({"x": Float(0, 1)})
-    streams = [
-        [p.config["x"] for p in Random().propose(History(space, seed=seed), 3 * BLOCK)] for seed in (0, 0, 1)
-    ]
+    streams = [[p.config["x"] for p in Random().propose(History(space, seed=seed), 3 * BLOCK)] for seed in (0, 0, 1)]
     assert streams[0] == streams[1]
     assert not set(streams[0]) & set(streams[2])
     assert len(set(streams[0])) == 3 * BLOCK

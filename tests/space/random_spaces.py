@@ -48,9 +48,7 @@ def choices(draw, values=option_values):
 
 finite = st.one_of(
     st.tuples(st.integers(-3, 3), st.integers(1, 3)).map(lambda t: Int(t[0], t[0] + t[1])),
-    st.tuples(st.integers(1, 4), st.integers(1, 3)).map(
-        lambda t: Int(t[0], t[0] * 2 ** t[1], log=True, step=2)
-    ),
+    st.tuples(st.integers(1, 4), st.integers(1, 3)).map(lambda t: Int(t[0], t[0] * 2 ** t[1], log=True, step=2)),
     st.tuples(st.integers(1, 4), st.integers(1, 2)).map(lambda t: Int(t[0], t[0] + t[1], log=True)),
     st.integers(1, 3).map(lambda n: Float(0, n / 10, step=0.1)),
     choices(),

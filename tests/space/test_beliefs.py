@@ -11,9 +11,7 @@ from tuneful.errors import SpaceError
 from tuneful.space import Choice, Float, Int, Log, Space, Switch
 from tuneful.space.beliefs import LogNormal, Normal, belief_from_json
 
-Q = (
-    np.arange(20_000) + 0.5
-) / 20_000  # a stratified sample: far closer to the distribution than a random one
+Q = (np.arange(20_000) + 0.5) / 20_000  # a stratified sample: far closer to the distribution than a random one
 
 
 def truncated(distribution, low, high):
@@ -65,10 +63,7 @@ def test_stepped_draws_have_the_mass_of_their_cells(domain, distribution, border
 def test_draws_without_a_belief_are_uniform_on_the_scale():
     assert stats.kstest(Float(-2, 2).draw(Q), stats.uniform(-2, 4).cdf).statistic < 1e-3
     assert (
-        stats.kstest(
-            np.log(Log(1e-5, 1).draw(Q)), stats.uniform(math.log(1e-5), -math.log(1e-5)).cdf
-        ).statistic
-        < 1e-3
+        stats.kstest(np.log(Log(1e-5, 1).draw(Q)), stats.uniform(math.log(1e-5), -math.log(1e-5)).cdf).statistic < 1e-3
     )
 
 

@@ -155,7 +155,5 @@ def test_constraints_that_cannot_hold_are_refused_when_the_space_is_built(spec, 
 
 def test_a_config_that_breaks_a_constraint_is_refused():
     space = Space({"a": Int(1, 3), "b": Int(1, 3)}, ["b <= a"])
-    with pytest.raises(
-        SpaceError, match=r"'b <= a' does not hold for the values b=3, a=1\. Change one of them\."
-    ):
+    with pytest.raises(SpaceError, match=r"'b <= a' does not hold for the values b=3, a=1\. Change one of them\."):
         space.complete({"a": 1, "b": 3})

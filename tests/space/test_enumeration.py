@@ -18,8 +18,7 @@ def by_hand(space):
         for config in configs:
             parent = None if parameter.parent is None else space.parameters[parameter.parent]
             there = parent is None or any(
-                parent.path in config and repr(config[parent.path]) == repr(value)
-                for value in parameter.among
+                parent.path in config and repr(config[parent.path]) == repr(value) for value in parameter.among
             )
             grown += [{**config, parameter.path: v} for v in parameter.domain.levels()] if there else [config]
         configs = grown
@@ -81,9 +80,7 @@ def test_size_counts_what_satisfies_the_constraints():
 
 
 def test_huge_finite_spaces_are_numbered_without_being_listed():
-    space = Space(
-        {"seed": Int(0, 2**50 - 1), "n": Int(0, 10**12), "more": When({"n": [7, 10**9]}, Int(1, 3))}
-    )
+    space = Space({"seed": Int(0, 2**50 - 1), "n": Int(0, 10**12), "more": When({"n": [7, 10**9]}, Int(1, 3))})
     every = space.enumeration()
     assert every.size == space.size == 2**50 * (10**12 + 1 + 4)
     assert space.config(every.row(0)) == {"seed": 0, "n": 0}
@@ -94,9 +91,7 @@ def test_huge_finite_spaces_are_numbered_without_being_listed():
     ]
     assert space.config(every.row(every.size - 1)) == {"seed": 2**50 - 1, "n": 10**12}
     assert space.config(every.row(10**9 + 4)) == {"seed": 0, "n": 10**9, "more": 3}
-    log = Space(
-        {"a": Int(1, 10**6, log=True), "b": When({"a": 5}, Int(1, 4, log=True, step=2))}
-    ).enumeration()
+    log = Space({"a": Int(1, 10**6, log=True), "b": When({"a": 5}, Int(1, 4, log=True, step=2))}).enumeration()
     assert log.size == 10**6 + 2
     assert log.row(6)[1] == 4
 

@@ -336,9 +336,7 @@ CONFIGS = [
         r"cannot be: it exists only where `opt` is 'sgd', and that is 'adam'",
     ),
     (
-        lambda: SPACE.complete(
-            {**GOOD, "layers": 2, "layers.2.units": 3, "layers.0.units": 1, "layers.1.units": 1}
-        ),
+        lambda: SPACE.complete({**GOOD, "layers": 2, "layers.2.units": 3, "layers.0.units": 1, "layers.1.units": 1}),
         r"`layers\.2\.units`=3 cannot be: it exists only where `layers` is 3, and that is 2",
     ),
     (

@@ -217,9 +217,7 @@ def test_values_outside_are_encoded_at_the_ends():
 
 
 def test_columns_of_a_space_are_encoded_and_decoded_together():
-    space = Space(
-        {"a": Float(0, 1), "b": Log(1e-5, 1), "c": Int(1, 9), "d": ["x", "y"], "e": Int(1, 1000, log=True)}
-    )
+    space = Space({"a": Float(0, 1), "b": Log(1e-5, 1), "c": Int(1, 9), "d": ["x", "y"], "e": Int(1, 1000, log=True)})
     unit = np.random.default_rng(0).random((50, 5))
     raw = space.decode(unit)
     assert bits(space.decode(space.encode(raw))) == bits(raw)

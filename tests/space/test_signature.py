@@ -188,9 +188,7 @@ def test_what_declares_nothing_is_left_alone():
 
 
 def test_a_dataclass_without_its_module_is_read_from_itself():
-    made = dataclasses.make_dataclass(
-        "Made", [("a", Annotated[int, Int(1, 3)], 2)], namespace={"__module__": "gone"}
-    )
+    made = dataclasses.make_dataclass("Made", [("a", Annotated[int, Int(1, 3)], 2)], namespace={"__module__": "gone"})
     assert spec_of(made) == {"a": Int(1, 3, default=2)}
 
 

@@ -125,9 +125,7 @@ def test_conditions_hold_at_any_depth(seed):
         assert all(("rate" in layer) == layer["drop"] for layer in params["layers"])
         assert ("kernel" in params) == (params["net"]["kind"] == "cnn")
         assert ("stride" in params) == ("kernel" in params and params["kernel"]["size"] > 1)
-        assert ("beta" in params["optimizer"].get("momentum", {})) == (
-            config.get("optimizer.sgd.momentum") == "heavy"
-        )
+        assert ("beta" in params["optimizer"].get("momentum", {})) == (config.get("optimizer.sgd.momentum") == "heavy")
 
 
 def test_conditions_may_look_into_switches_and_repeats():
@@ -142,13 +140,8 @@ def test_conditions_may_look_into_switches_and_repeats():
     base = {"opt": "sgd", "layers": 1, "layers.0.kind": "conv"}
     assert space.complete({**base, "opt.sgd.nesterov": True, "slope": 0.5})["slope"] == 0.5
     assert "slope" not in space.complete({**base, "opt.sgd.nesterov": False})
-    assert (
-        space.complete({"opt": "adam", "layers": [{"kind": "dense"}, {"kind": "conv"}], "size": 3})["size"]
-        == 3
-    )
-    with pytest.raises(
-        SpaceError, match=r"`size`=3 cannot be: it exists only where `layers` is 2, and that is 1"
-    ):
+    assert space.complete({"opt": "adam", "layers": [{"kind": "dense"}, {"kind": "conv"}], "size": 3})["size"] == 3
+    with pytest.raises(SpaceError, match=r"`size`=3 cannot be: it exists only where `layers` is 2, and that is 1"):
         space.complete({"opt": "adam", "layers": [{"kind": "conv"}], "size": 3})
 
 
@@ -195,9 +188,7 @@ def test_params_may_be_nested_by_path_or_mixed():
 
 
 def test_options_may_be_given_as_objects_equal_to_them():
-    space = Space(
-        {"shape": {"type": "choice", "options": [{"label": "small", "value": {"tuple": [8, 8]}}, [1, 2]]}}
-    )
+    space = Space({"shape": {"type": "choice", "options": [{"label": "small", "value": {"tuple": [8, 8]}}, [1, 2]]}})
     assert space.complete({"shape": (8, 8)}) == space.complete({"shape": "small"}) == {"shape": "small"}
     assert space.nested({"shape": "small"}) == {"shape": (8, 8)}
     assert space.complete({"shape": [1, 2]}) == {"shape": "[1, 2]"}
@@ -254,9 +245,7 @@ def test_arrays_of_no_parameters_stay_empty():
 
 
 def test_a_growing_space_takes_the_union_of_ranges_and_options():
-    space = (
-        Space({}, open=True).grown("lr", Float(0, 1)).grown("n", Int(1, 4)).grown("opt", Choice(["a", "b"]))
-    )
+    space = Space({}, open=True).grown("lr", Float(0, 1)).grown("n", Int(1, 4)).grown("opt", Choice(["a", "b"]))
     assert space.paths == ("lr", "n", "opt")
     assert space.grown("lr", Float(0, 1)) is space
     assert space.grown("lr", Float(0.5, 2))["lr"] == Float(0, 2)
@@ -305,9 +294,7 @@ def test_wider_domains_keep_the_newer_settings(old, new, wide):
 
 
 def test_growth_keeps_conditions_constraints_and_what_code_knows():
-    space = Space(
-        {"a": Int(1, 3), "b": When({"a": 2}, Float(0, 1)), "c": {"d": Int(1, 3)}}, ["a <= 2"], open=True
-    )
+    space = Space({"a": Int(1, 3), "b": When({"a": 2}, Float(0, 1)), "c": {"d": Int(1, 3)}}, ["a <= 2"], open=True)
     grown = space.grown("b", Float(0, 2))
     assert grown["b"] == Float(0, 2)
     assert grown.parameters[2].among == (2,)
@@ -334,8 +321,7 @@ def test_repeats_may_grow_from_one_count_to_many():
 
 def test_classes_functions_and_enums_are_imported_when_they_are_used(tmp_path, monkeypatch):
     (tmp_path / "tuneful_test_nets.py").write_text(
-        "import enum\nclass Net:\n    class Inner: ...\n"
-        "def make(): ...\nclass Color(enum.Enum):\n    RED = 1\n"
+        "import enum\nclass Net:\n    class Inner: ...\ndef make(): ...\nclass Color(enum.Enum):\n    RED = 1\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     import tuneful_test_nets as nets
@@ -356,9 +342,7 @@ def test_classes_functions_and_enums_are_imported_when_they_are_used(tmp_path, m
     assert again.complete({"a": nets.make, "b": "two"}) == {"a": "tuneful_test_nets:make", "b": "two"}
     text = json.dumps(form).replace("tuneful_test_nets", "tuneful_no_such_module")
     gone = Space.from_json(json.loads(text))  # opening a study must not need what its options need
-    with pytest.raises(
-        SpaceError, match=r"'tuneful_no_such_module:make' cannot be imported .* Pass the space in code"
-    ):
+    with pytest.raises(SpaceError, match=r"'tuneful_no_such_module:make' cannot be imported .* Pass the space in code"):
         gone.nested({"a": "tuneful_no_such_module:make"})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tuneful.history import Report, Row, State
 from tuneful.protocols import Outcome
-from tuneful.stores import SqliteStore
+from tuneful.stores import MemoryStore, SqliteStore
 
 FORM = {"objectives": [["value", False]], "constraints": [], "seed": 1, "of": "last"}
 SPACE = {"parameters": {"x": {"type": "float", "low": 0.0, "high": 1.0}}}
@@ -21,7 +21,7 @@ class MemoryPlace:
     shared = False
 
     def __init__(self, folder):
-        self._store = SqliteStore(None)
+        self._store = MemoryStore()
 
     def __enter__(self):
         return self

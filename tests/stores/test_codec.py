@@ -18,7 +18,9 @@ def test_every_json_value_comes_back_exactly(value):
     assert repr(loads(text)) == repr(value)
 
 
-@pytest.mark.parametrize("value", [{"$float": 0.5}, {"$float": "high"}, {"$float": "x", "y": math.nan}, {"$float": None}])
+@pytest.mark.parametrize(
+    "value", [{"$float": 0.5}, {"$float": "high"}, {"$float": "x", "y": math.nan}, {"$float": None}]
+)
 def test_a_parameter_may_be_called_like_the_mark(value):
     assert repr(loads(dumps(value))) == repr(value)
 

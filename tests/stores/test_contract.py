@@ -123,9 +123,7 @@ def test_what_is_kept_of_a_study_comes_back_exactly(place):
     assert same(place.store().study("s").form, form)
 
 
-@pytest.mark.parametrize(
-    "ask", ["sync", "spaces", "create", "claim", "report", "finish", "grow", "claim_of", "delete"]
-)
+@pytest.mark.parametrize("ask", ["sync", "spaces", "create", "claim", "report", "finish", "grow", "claim_of", "delete"])
 def test_a_study_that_is_not_there_is_named(place, ask):
     store = place.store()
     claim, outcome = Claim(0, 1, "t"), done(row(0))
@@ -225,9 +223,7 @@ def test_a_metric_keeps_its_name(place, store, name):
     made, claim = started(store)
     store.report("s", claim, replace(made, step=1), [reported(0, 1, **{name: 1.5})])
     assert everything(place.store())[1][0][1].metrics == {name: 1.5}
-    store.finish(
-        "s", claim, Outcome(replace(made, state=State.DONE, values={name: 1.5}, curve={name: ([1], [1.5])}))
-    )
+    store.finish("s", claim, Outcome(replace(made, state=State.DONE, values={name: 1.5}, curve={name: ([1], [1.5])})))
     assert known(place.store()).values == {name: 1.5}
     assert known(place.store()).curve == {name: ([1], [1.5])}
 
@@ -314,6 +310,15 @@ def test_a_result_is_taken_once_and_telling_it_again_changes_nothing(place, stor
     assert store.finish("s", claim, done(made, 0.75)) == first
     assert everything(place.store()) == before
     assert known(store).values == {"value": 0.25}
+
+
+def test_of_two_results_under_one_claim_the_first_counts(store):
+    """Somebody told the trial by its number, and then its own process did."""
+    made, claim = started(store)
+    assert store.finish("s", store.claim_of("s", 0), done(made, 0.25, finished=1.0)) is not None
+    before = everything(store)
+    assert store.finish("s", claim, done(made, 0.75, finished=2.0)) is None
+    assert everything(store) == before
 
 
 def test_an_interrupted_attempt_that_is_told_again_stays_queued(store):
@@ -408,13 +413,9 @@ def test_telling_keeps_the_config_unless_it_changed(store):
 def test_reports_are_seen_while_a_trial_runs_and_become_its_curve(place, store):
     made, claim = started(store)
     for step in (1, 2, 3):
-        store.report(
-            "s", claim, replace(made, step=step, cost=step / 10), [reported(0, step, value=step, lr=0.1)]
-        )
+        store.report("s", claim, replace(made, step=step, cost=step / 10), [reported(0, step, value=step, lr=0.1)])
     rows, reports = everything(place.store())
-    assert [(report.step, report.metrics) for _, report in reports] == [
-        (s, {"value": s, "lr": 0.1}) for s in (1, 2, 3)
-    ]
+    assert [(report.step, report.metrics) for _, report in reports] == [(s, {"value": s, "lr": 0.1}) for s in (1, 2, 3)]
     assert (rows[0].step, rows[0].cost, rows[0].state) == (3, 0.3, State.RUNNING)
     curve = {"value": ([1, 2, 3], [1.0, 2.0, 3.0])}
     store.finish("s", claim, replace(done(made, curve=curve, step=3), reported=True))
@@ -432,9 +433,7 @@ def test_a_step_reported_again_is_replaced(store):
 
 def test_a_restart_drops_the_reports_beyond_where_it_begins(store):
     made, claim = started(store)
-    store.report(
-        "s", claim, replace(made, step=4, saved=(2, 1)), [reported(0, step) for step in (1, 2, 3, 4)]
-    )
+    store.report("s", claim, replace(made, step=4, saved=(2, 1)), [reported(0, step) for step in (1, 2, 3, 4)])
     store.finish("s", claim, queued(replace(made, step=4)))
     _, second = store.claim("s", known(store), "w")
     again = replace(known(store), began=2, step=3)
@@ -651,18 +650,32 @@ def test_a_trial_that_three_workers_died_of_is_failed_with_its_curve(shared):
         assert known(store).state == State.QUEUED
         _, claim = shared_claim(store, other, f"w{attempt}")
         step = known(store).step + 1
-        other.report(
-            "s", claim, replace(known(store), began=step - 1, step=step), [reported(0, step, value=step / 2)]
-        )
+        other.report("s", claim, replace(known(store), began=step - 1, step=step), [reported(0, step, value=step / 2)])
         store.reap()
     rows, reports = everything(store)
     assert rows[0].state == State.FAILED
     assert rows[0].error["type"] == "WorkerLost"
-    assert "3 workers" in rows[0].error["message"]
+    assert "3 workers in a row" in rows[0].error["message"]
     assert rows[0].ended == rows[0].rev
     assert rows[0].curve == {"value": ([1, 2, 3], [0.5, 1.0, 1.5])}
     assert rows[0].values == {"value": 1.5}
     assert reports == []
+
+
+def test_workers_that_saved_a_step_before_they_died_do_not_count(shared):
+    store, other = begun(shared.store()), shared.store()
+    started(other, worker="none")
+    other.finish("s", other.claim_of("s", 0), queued(known(other)))
+    for attempt in range(2, 9):
+        _, claim = shared_claim(store, other, f"w{attempt}")
+        saved = replace(known(store), began=attempt - 2, step=attempt - 1, saved=(attempt - 1, attempt))
+        other.report("s", claim, saved, [])
+        store.reap()
+        assert known(store).state == State.QUEUED
+    for attempt in (9, 10, 11):
+        shared_claim(store, other, f"w{attempt}")
+        store.reap()
+    assert known(store).state == State.FAILED
 
 
 def test_being_interrupted_does_not_count_as_a_lost_worker(store):
@@ -703,7 +716,9 @@ def test_a_stopped_process_keeps_its_trial_until_its_lease_is_over(shared):
         other.send_signal(signal.SIGSTOP)
         assert store.reap() == 0
         assert store.runs_elsewhere("s", "mine")
-    assert store.reap() == 1
+        other.kill()
+        other.wait()
+        assert store.reap() == 1
 
 
 def test_others_are_known_to_run_trials(shared):

@@ -88,7 +88,9 @@ def test_a_truncated_file_is_refused_or_right(tmp_path, whole):
     rng = random.Random(0)
     pages = range(0, len(raw), 4096)
     refused = 0
-    for cut in sorted({2, 15, 16, 99, 100, 511, len(raw) - 1, *pages[1:], *(rng.randrange(2, len(raw)) for _ in range(40))}):
+    for cut in sorted(
+        {2, 15, 16, 99, 100, 511, len(raw) - 1, *pages[1:], *(rng.randrange(2, len(raw)) for _ in range(40))}
+    ):
         try:
             assert read(placed(tmp_path, raw[:cut])) == truth
         except StoreError as error:

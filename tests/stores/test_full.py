@@ -5,7 +5,7 @@ import subprocess
 from contextlib import closing, contextmanager
 
 import pytest
-from contract import FORM, SPACE, begun, done, everything, known, queued, reported, row, running, started
+from contract import FORM, begun, done, everything, known, queued, reported, row, running, started
 
 from tuneful.errors import StoreError, StoreFull
 from tuneful.history import State
@@ -65,9 +65,12 @@ def small(tmp_path):
     """A disk of half a megabyte."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if os.geteuid() or subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True, check=False
-    ).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True, check=False
+        ).returncode
+    ):
         pytest.skip("only who may mount can have a disk that is really full")
     try:
         yield disk
@@ -114,7 +117,7 @@ def fill(store, told=None, upto=100_000):
 
 def test_a_new_file_on_a_full_disk_is_refused_and_possible_later(small):
     (small / "other").write_bytes(b"x" * 100)
-    with pytest.raises(OSError, match="No space"), open(small / "other", "ab", buffering=0) as other:
+    with pytest.raises(OSError, match="No space"), (small / "other").open("ab", buffering=0) as other:
         while True:
             other.write(b"x" * 4096)
     with pytest.raises(StoreError, match=r"runs\.db"):

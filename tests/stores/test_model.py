@@ -101,9 +101,7 @@ class Machine(RuleBasedStateMachine):
         assert (rev is not None) == valid
         if valid:
             if claim.attempt > 1:
-                model.reports = {
-                    s: r for s, r in model.reports.items() if r[0] >= claim.attempt or s <= began
-                }
+                model.reports = {s: r for s, r in model.reports.items() if r[0] >= claim.attempt or s <= began}
             model.reports[step] = (claim.attempt, value)
 
     @precondition(lambda self: self.claims)
@@ -117,14 +115,8 @@ class Machine(RuleBasedStateMachine):
         why = {State.FAILED: "error", State.QUEUED: "interrupted"}.get(end)
         rev = self.store(which).finish("s", claim, Outcome(made, why, reported=True))
         runs = model.state == State.RUNNING and model.token == claim.token
-        again = not runs and model.told_by == claim.token
-        late = (
-            not runs
-            and not again
-            and end.final
-            and model.state == State.QUEUED
-            and model.attempt == claim.attempt
-        )
+        again = not runs and (model.told_by, model.state) == (claim.token, end)
+        late = not runs and not again and end.final and model.state == State.QUEUED and model.attempt == claim.attempt
         assert (rev is not None) == (runs or again or late)
         if runs or late:
             model.state, model.token, model.worker, model.told_by = end, None, None, claim.token
@@ -183,9 +175,7 @@ class Machine(RuleBasedStateMachine):
     def the_claim_of_a_running_trial_is_known(self):
         for number, model in enumerate(self.model):
             claim = self.stores[0].claim_of("s", number)
-            assert claim == (
-                Claim(number, model.attempt, model.token) if model.state == State.RUNNING else None
-            )
+            assert claim == (Claim(number, model.attempt, model.token) if model.state == State.RUNNING else None)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -194,7 +184,7 @@ def test_a_store_behaves_like_a_dict(place):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=150,
+            max_examples=80,
             stateful_step_count=50,
             deadline=None,
             database=None,

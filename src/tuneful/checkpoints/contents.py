@@ -81,9 +81,7 @@ def read_contents(folder: Path) -> Any:
             _check(folder / name, size, checksum)
         return decode(manifest["state"], _read_leaves(folder, manifest["files"]))
     except PermissionError as error:
-        raise CheckpointError(
-            f"Cannot read the checkpoint {folder}: {error}. Let this user read it."
-        ) from error
+        raise CheckpointError(f"Cannot read the checkpoint {folder}: {error}. Let this user read it.") from error
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"Cannot read the checkpoint {folder}: {error}. It is damaged. Delete the folder, and "

@@ -112,8 +112,7 @@ class Checkpoints:
                 if before == _identity(folder):
                     return state
         raise CheckpointError(
-            f"There is no checkpoint {folder}: it was dropped, or never saved. Start from another one or "
-            f"from scratch."
+            f"There is no checkpoint {folder}: it was dropped, or never saved. Start from another one or from scratch."
         )
 
     def drop(self, number: int, keep: Collection[tuple[int, int]] = ()) -> None:

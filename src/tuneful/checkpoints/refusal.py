@@ -81,6 +81,4 @@ def _remedy(value: object) -> str:
         return "Pass `numpy.asarray()` of it."
     if is_dataclass(value) and not isinstance(value, type):
         return "Pass `dataclasses.asdict()` of it."
-    return (
-        "Pass those parts of it that matter, or write it to a file and pass the `pathlib.Path` of the file."
-    )
+    return "Pass those parts of it that matter, or write it to a file and pass the `pathlib.Path` of the file."

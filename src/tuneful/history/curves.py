@@ -98,9 +98,9 @@ class Curves:
     def copy(self, which: NDArray[np.bool_]) -> Curves:
         """Only the points of `which` (p,)."""
         other = Curves()
-        other._n = int(np.count_nonzero(which))  # noqa: SLF001 - our own class
-        other._trial, other._step = self.trial[which], self.step[which]  # noqa: SLF001
-        other._rev, other._value = self.rev[which], self.value[which]  # noqa: SLF001
+        other._n = int(np.count_nonzero(which))
+        other._trial, other._step = self.trial[which], self.step[which]
+        other._rev, other._value = self.rev[which], self.value[which]
         return other
 
     def _grow(self, count: int) -> None:

@@ -105,8 +105,9 @@ class History:
         self.metrics: dict[str, Array] = {}
         self.started = 0
         self._n = 0
-        self._store: dict[str, NDArray[Any]] = {
-            name: np.empty(16, dtype=kind) for name, (kind, _) in _COLUMNS.items()
+        # A column each, not one structured array: who scans 100,000 trials for a state reads nothing else.
+        self._facts: dict[str, NDArray[Any]] = {
+            name: np.full(16, blank, dtype=kind) for name, (kind, blank) in _COLUMNS.items()
         }
         self._y = np.full((16, len(self.objectives)), np.nan)
         self._violations = np.full((16, len(self.bounds)), np.nan)
@@ -120,7 +121,7 @@ class History:
 
     def __getattr__(self, name: str) -> Any:
         if name in _COLUMNS:
-            return self._store[name][: self._n]
+            return self._facts[name][: self._n]
         raise AttributeError(f"A History has no {name!r}.")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -159,7 +160,7 @@ class History:
 
     @property
     def means(self) -> Array:
-        """`y` with the mean over a trial and its repeats in the row of the first that is done, NaN in those of repeats."""
+        """`y` with the mean over a trial and its repeats in the row of the first that is done, NaN in the others."""
         repeats = self.repeat_of >= 0
         if not np.any(repeats):
             return self.y
@@ -197,7 +198,7 @@ class History:
 
     def of_state(self, state: State) -> list[int]:
         """The unfinished trials of `state`, by number."""
-        states = self._store["state"]
+        states = self._facts["state"]
         return [trial for trial in sorted(self._unfinished) if states[trial] == state]
 
     def config(self, trial: int) -> Config:
@@ -206,7 +207,7 @@ class History:
 
     def row(self, trial: int) -> Row:
         """The facts of a trial, its curve apart."""
-        at = {name: column[trial].item() for name, column in self._store.items()}
+        at = {name: column[trial].item() for name, column in self._facts.items()}
         until, parent, repeat_of = at["until"], at["parent"], at["repeat_of"]
         return Row(
             trial,
@@ -293,16 +294,16 @@ class History:
         """What was known at revision `rev`: later trials, results and reports are gone."""
         past = History(self.space, self.objectives, self.bounds, seed=self.seed, limits=self.limits)
         n = int(np.searchsorted(self.born, rev, side="right"))
-        past._n, past.rev, past.version = n, rev, self.version  # noqa: SLF001 - our own class
-        past._vocabulary = self._vocabulary  # noqa: SLF001
-        past._store = {name: column[:n].copy() for name, column in self._store.items()}  # noqa: SLF001
-        store, later = past._store, (self.ended[:n] > rev) | (self.ended[:n] == 0)  # noqa: SLF001
+        past._n, past.rev, past.version = n, rev, self.version
+        past._vocabulary = self._vocabulary
+        past._facts = store = {name: column[:n].copy() for name, column in self._facts.items()}
+        later = (self.ended[:n] > rev) | (self.ended[:n] == 0)
         begun = (store["begun"] > 0) & (store["begun"] <= rev)
         store["state"][later] = np.where(begun, State.RUNNING, State.QUEUED)[later]
         store["ended"][later], store["finished_at"][later] = 0, np.nan
         store["begun"][~begun] = 0
-        past._y, past._violations = self._y[:n].copy(), self._violations[:n].copy()  # noqa: SLF001
-        past._y[later], past._violations[later] = np.nan, np.nan  # noqa: SLF001
+        past._y, past._violations = self._y[:n].copy(), self._violations[:n].copy()
+        past._y[later], past._violations[later] = np.nan, np.nan
         past.metrics = {name: np.where(later, np.nan, values[:n]) for name, values in self.metrics.items()}
         past.curves = {name: curve.copy((curve.rev <= rev) & (curve.trial < n)) for name, curve in self.curves.items()}
         reached = np.zeros(n, dtype=np.int64)
@@ -311,9 +312,9 @@ class History:
         store["reached"][later] = reached[later]
         store["attempt"][~begun], store["cost"][~begun], store["started_at"][~begun] = 0, 0.0, np.nan
         past.started = int(np.count_nonzero(begun & store["distinct"]))
-        past._texts = {k: {t: v for t, v in d.items() if t < n} for k, d in self._texts.items()}  # noqa: SLF001
-        past._texts["error"] = {t: v for t, v in past._texts["error"].items() if not later[t]}  # noqa: SLF001
-        past._unfinished = set(np.flatnonzero(later).tolist())  # noqa: SLF001
+        past._texts = {k: {t: v for t, v in d.items() if t < n} for k, d in self._texts.items()}
+        past._texts["error"] = {t: v for t, v in past._texts["error"].items() if not later[t]}
+        past._unfinished = set(np.flatnonzero(later).tolist())
         return past
 
     # What the study writes
@@ -324,11 +325,11 @@ class History:
         if trial >= self._n:
             self._make_room(trial + 1)
         else:
-            self.started -= bool(self._store["begun"][trial] > 0 and self._store["distinct"][trial])
+            self.started -= bool(self._facts["begun"][trial] > 0 and self._facts["distinct"][trial])
             self._forget_result(trial)
             if row.curve is not None:
                 self.restart(trial, 0)
-        for column, fact in zip(self._store.values(), _facts(row), strict=True):
+        for column, fact in zip(self._facts.values(), _facts(row), strict=True):
             column[trial] = fact
         self._vocabulary.put(trial, row.config)
         for kind, known in self._texts.items():
@@ -352,7 +353,7 @@ class History:
     def _apply_new(self, rows: Sequence[Row]) -> None:
         trials = np.array([row.number for row in rows])
         self._make_room(max(self._n, int(trials.max()) + 1))
-        for column, facts in zip(self._store.values(), zip(*map(_facts, rows), strict=True), strict=True):
+        for column, facts in zip(self._facts.values(), zip(*map(_facts, rows), strict=True), strict=True):
             column[trials] = facts
         self._vocabulary.put_new(trials, [row.config for row in rows])
         for kind, known in self._texts.items():
@@ -364,19 +365,19 @@ class History:
     def report(self, trial: int, step: int, metrics: Mapping[str, float], rev: int | None = None) -> None:
         """Take in what a trial reported at `step`."""
         at = self.rev if rev is None else rev
-        if step <= self._store["reached"][trial]:  # reported again: the later word counts
+        if step <= self._facts["reached"][trial]:  # reported again: the later word counts
             for curve in self.curves.values():
                 curve.keep(~((curve.trial == trial) & (curve.step == step)))
         for name, value in metrics.items():
             self._curve(name).add(trial, step, value, at)
-        self._store["reached"][trial] = max(step, int(self._store["reached"][trial]))
+        self._facts["reached"][trial] = max(step, int(self._facts["reached"][trial]))
         self.version += 1
 
     def restart(self, trial: int, after: int) -> None:
         """Forget what a trial reported beyond step `after`: it begins again there."""
         for curve in self.curves.values():
             curve.drop(trial, after)
-        self._store["reached"][trial] = min(after, int(self._store["reached"][trial]))
+        self._facts["reached"][trial] = min(after, int(self._facts["reached"][trial]))
         self.version += 1
 
     def move_to(self, space: Space, version: int) -> None:
@@ -433,11 +434,11 @@ class History:
             room = max(n, 2 * len(self._y))
             self._y, self._violations = _wider(self._y, room), _wider(self._violations, room)
             self.metrics = {name: _wider(values, room) for name, values in self.metrics.items()}
-            for name, column in self._store.items():
-                self._store[name] = np.empty(room, dtype=column.dtype)  # what nobody writes takes no memory
-                self._store[name][: self._n] = column[: self._n]
-        for name, (_, blank) in _COLUMNS.items() if n > self._n + 1 else ():
-            self._store[name][self._n : n] = blank
+            for name, column in self._facts.items():
+                self._facts[name] = np.empty(room, dtype=column.dtype)  # what nobody writes takes no memory
+                self._facts[name][: self._n] = column[: self._n]
+        for name, (_, blank) in _COLUMNS.items() if n > self._n + 1 else ():  # one is written right away
+            self._facts[name][self._n : n] = blank
         self._n = n
 
 

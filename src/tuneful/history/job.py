@@ -101,8 +101,7 @@ class Job:
         step = int(history.reached[trial])
         if until is not None and until <= step:
             raise StudyError(
-                f"Cannot resume trial {trial} until step {until}: it is at step {step}. "
-                f"Pass `until` above {step}."
+                f"Cannot resume trial {trial} until step {until}: it is at step {step}. Pass `until` above {step}."
             )
         return cls(history.config(trial), until, trial)
 

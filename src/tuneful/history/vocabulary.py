@@ -53,9 +53,7 @@ class Vocabulary:
             more = np.full((len(self._raw), len(missing)), np.nan)
             self._raw = np.hstack([self._raw, more])
             self._keys = None
-        self._slots = {
-            path: (self._places[path], _positions(domain)) for path, domain in self._domains.items()
-        }
+        self._slots = {path: (self._places[path], _positions(domain)) for path, domain in self._domains.items()}
 
     def put(self, trial: int, config: Mapping[str, Scalar]) -> None:
         """Write the config of a trial."""
@@ -89,7 +87,7 @@ class Vocabulary:
         return {
             path: self._domains[path].to_value(row[place])
             for path, place in self._places.items()
-            if row[place] == row[place]  # noqa: PLR0124 - not NaN
+            if row[place] == row[place]
         }
 
     def find(self, config: Mapping[str, Scalar], n: int, final: Flags | None) -> int | None:

@@ -20,17 +20,16 @@ class Full:
 
     def plan(self, history: History, n: int) -> list[Job]:
         waiting = history.of_state(State.QUEUED) + history.of_state(State.PAUSED)
-        counted = {t for t in waiting if history.distinct[t] and history.begun[t] == 0}
         limits, room = history.limits, n
         if limits.trials is not None:
             room = max(0, limits.trials - history.started)
         if limits.total_steps is not None and int(history.reached.sum()) >= limits.total_steps:
             room = 0
-        if room < n:
-            free = [t for t in waiting if t not in counted]
-            waiting = free + [t for t in waiting if t in counted][:room]
+        counted = [trial for trial in waiting if history.distinct[trial] and history.begun[trial] == 0]
+        if len(counted) > room:
+            waiting = [trial for trial in waiting if trial not in counted[room:]]
         jobs = [Job.resume(history, trial) for trial in waiting[:n]]
-        new = min(n - len(jobs), room - sum(trial in counted for trial in waiting[:n]))
+        new = min(n - len(jobs), room - len(set(counted) & set(waiting[:n])))
         if new <= 0:
             return jobs
         return jobs + [Job.new(proposal) for proposal in self.searcher.propose(history, new)]

@@ -14,7 +14,6 @@ from tuneful.searchers.draws import next_of
 from tuneful.space import Space
 from tuneful.space.enumeration import Enumeration
 
-
 Array = NDArray[np.float64]
 
 

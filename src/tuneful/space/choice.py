@@ -71,12 +71,8 @@ class Choice:
         if not labels:
             raise SpaceError("A Choice without options. Pass at least one.")
         if len(self._positions) < len(labels):
-            twice = next(
-                label for label, key in zip(labels, self.keys, strict=True) if self.keys.count(key) > 1
-            )
-            raise SpaceError(
-                f"Choice has two options with the label {twice!r}. Leave one out, or label them."
-            )
+            twice = next(label for label, key in zip(labels, self.keys, strict=True) if self.keys.count(key) > 1)
+            raise SpaceError(f"Choice has two options with the label {twice!r}. Leave one out, or label them.")
         assign(self, "weights", None if weights is None else _checked(weights, labels))
         assign(self, "default", UNSET if default is UNSET else labels[self._find(default, "The default")])
         assign(self, "default_key", None if default is UNSET else key_of(self.default))
@@ -122,14 +118,10 @@ class Choice:
         if key is not None and (known := self._positions.get(key, self._natural.get(key))) is not None:
             return known
         for position, (label, known_option) in enumerate(zip(self.labels, self.options, strict=True)):
-            alike = (
-                type(label) in (int, float) and type(option) in (int, float) and label == option
-            )  # 1 for 1.0
+            alike = type(label) in (int, float) and type(option) in (int, float) and label == option  # 1 for 1.0
             if known_option is option or alike:
                 return position
-        raise SpaceError(
-            f"{what} {option!r:.120} is none of the options {_listed(self.labels)}. Pass one of them."
-        )
+        raise SpaceError(f"{what} {option!r:.120} is none of the options {_listed(self.labels)}. Pass one of them.")
 
     def levels(self, n: int | None = None) -> list[Scalar]:
         """The labels of all options in order, whatever `n`."""
@@ -162,9 +154,7 @@ class Choice:
     def position(self, value: Scalar) -> float:
         """The position of a stored label, unchecked."""
         place = self._places.get((type(value), value))
-        return (
-            float(self._positions[key_of(value)]) if place is None else place
-        )  # NaN, which does not equal itself
+        return float(self._positions[key_of(value)]) if place is None else place  # NaN, which does not equal itself
 
     def to_value(self, raw: float) -> Scalar:
         """The label at position `raw`."""
@@ -223,11 +213,7 @@ def _checked(weights: Sequence[float], labels: Sequence[Scalar]) -> tuple[float,
         numbers = tuple(float(weight) for weight in weights)
     except (TypeError, ValueError):
         numbers = ()
-    if (
-        len(numbers) != len(labels)
-        or not all(0 <= w < math.inf for w in numbers)
-        or not 0 < sum(numbers) < math.inf
-    ):
+    if len(numbers) != len(labels) or not all(0 <= w < math.inf for w in numbers) or not 0 < sum(numbers) < math.inf:
         raise SpaceError(
             f"Choice: the weights {weights!r:.120} do not fit the {len(labels)} options {_listed(labels)}. "
             "Pass one number, 0 or more, for each option, not all 0."

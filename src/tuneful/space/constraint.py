@@ -68,9 +68,7 @@ class Constraint:
         if not isinstance(self.text, str):
             raise SpaceError(f"The constraint {self.text!r:.120} is not text. Write {example}.")
         if len(self.text) > _LONGEST:
-            raise SpaceError(
-                f"The constraint {self.text!r:.60} … is longer than {_LONGEST} characters. Split it."
-            )
+            raise SpaceError(f"The constraint {self.text!r:.60} … is longer than {_LONGEST} characters. Split it.")
         try:
             tree = ast.parse(self.text.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError):

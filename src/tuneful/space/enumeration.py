@@ -61,8 +61,8 @@ def levels_of(parameter: Parameter, wanted: int | Sequence[Any] | None) -> Seque
         raise SpaceError(f"`{path}`: {wanted} levels are none. Pass at least 1.")
     if wanted is None and domain.size == math.inf:
         raise SpaceError(
-            f"`{path}` is continuous: a grid needs its levels, as in searchers.Grid(levels=5), Grid(levels={{{path!r}: 5}}) "
-            f"or levels={{{path!r}: [values]}}."
+            f"`{path}` is continuous: a grid needs its levels, as in searchers.Grid(levels=5), "
+            f"Grid(levels={{{path!r}: 5}}) or levels={{{path!r}: [values]}}."
         )
     if wanted is None or (isinstance(wanted, int) and (isinstance(domain, Choice) or domain.size <= wanted)):
         return Every(domain)

@@ -141,12 +141,8 @@ class _Number:
         """What to pass instead of a value that is not in it."""
         if self.step is not None and self.size <= 12:
             return f"Pass one of {', '.join(map(_short, self.levels()))}."
-        unit = (
-            "" if self.step is None else f", in {'factors' if self.log else 'steps'} of {_short(self.step)}"
-        )
-        return (
-            f"Pass {self._kind.replace('finite ', '')} from {_short(self.low)} to {_short(self.high)}{unit}."
-        )
+        unit = "" if self.step is None else f", in {'factors' if self.log else 'steps'} of {_short(self.step)}"
+        return f"Pass {self._kind.replace('finite ', '')} from {_short(self.low)} to {_short(self.high)}{unit}."
 
     def __str__(self) -> str:
         parts = [_short(self.low), _short(self.high)]
@@ -268,9 +264,7 @@ def _check_range(domain: _Number) -> None:
     largest = _LARGEST_LOG_INT if domain.log and domain.step is None else _LARGEST_INT
     if isinstance(domain, Int) and max(abs(domain.low), abs(domain.high)) > largest:
         limit = "10**12 with log=True" if largest == _LARGEST_LOG_INT else "2**53"
-        raise SpaceError(
-            f"{domain}: whole numbers may be as large as {limit}. Narrow the range, or use Float."
-        )
+        raise SpaceError(f"{domain}: whole numbers may be as large as {limit}. Narrow the range, or use Float.")
     if domain.step is not None:
         _check_step(domain, domain.step)
     elif isinstance(domain, Int) and domain.high - domain.low >= _MOST_STEPS:

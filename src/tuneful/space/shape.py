@@ -68,9 +68,7 @@ class _Reader:
             self.node(node.body, path, value)
         elif isinstance(node, Group):
             if not isinstance(value, Mapping):
-                raise SpaceError(
-                    f"`{path}` is {value!r:.120}, but stands for several parameters. Pass a dict of them."
-                )
+                raise SpaceError(f"`{path}` is {value!r:.120}, but stands for several parameters. Pass a dict of them.")
             self.group(node.children, path, value)
         elif isinstance(node, Switch) and isinstance(value, Mapping):
             self._switch(node, path, value)
@@ -83,9 +81,7 @@ class _Reader:
 
     def _switch(self, node: Switch, path: str, value: Mapping[str, Any]) -> None:
         if "name" not in value:
-            raise SpaceError(
-                f"`{path}`: {dict(value)!r:.120} lacks 'name', the option: one of {list(node.options)}."
-            )
+            raise SpaceError(f"`{path}`: {dict(value)!r:.120} lacks 'name', the option: one of {list(node.options)}.")
         name = self.values[path] = value["name"]
         if isinstance(name, str) and name in node.options:  # else its value will be refused
             rest = {key: inner for key, inner in value.items() if key != "name"}

@@ -63,11 +63,7 @@ def _parameters_of(source: Callable[..., Any]) -> Iterator[_Field]:
     while isinstance(function, functools.partial):
         fixed |= function.keywords.keys()
         function = function.func
-    if (
-        not hasattr(function, "__code__")
-        and not inspect.ismethod(function)
-        and not hasattr(function, "__wrapped__")
-    ):
+    if not hasattr(function, "__code__") and not inspect.ismethod(function) and not hasattr(function, "__wrapped__"):
         function = type(function).__call__
     names = getattr(inspect.unwrap(function), "__globals__", {})
     for parameter in parameters:
@@ -134,9 +130,7 @@ def _of_kind(name: str, node: Node, kind: Any) -> Node:
     if isinstance(node, When):
         return When(node.values, _of_kind(name, node.body, kind))
     if kind in (str, bool) and isinstance(node, (Float, Int)):
-        raise SpaceError(
-            f"`{name}` is a {kind.__name__}, but annotated with {node}. Make it a number, or use Choice."
-        )
+        raise SpaceError(f"`{name}` is a {kind.__name__}, but annotated with {node}. Make it a number, or use Choice.")
     if kind is int and isinstance(node, Float):
         settings = {f.name: getattr(node, f.name) for f in dataclasses.fields(node)}
         try:

@@ -67,9 +67,7 @@ class Space:
         self._root = tree.parse_group(spec, "")
         self.parameters: tuple[Parameter, ...] = tuple(tree.parameters(self._root))
         if not self.parameters and not open:
-            raise SpaceError(
-                "The space is empty. Name at least one parameter, or let the objective take a trial."
-            )
+            raise SpaceError("The space is empty. Name at least one parameter, or let the objective take a trial.")
         self.open = open
         self.constraints = tuple(Constraint(text, self._places) for text in _texts(constraints))
         if self.constraints:
@@ -192,9 +190,7 @@ class Space:
         by_path = levels if isinstance(levels, Mapping) else dict.fromkeys(self.paths, levels)
         for path in by_path:
             if path not in self:
-                raise SpaceError(
-                    f"`{path}` is given levels, but is not a parameter.{tree.suggest(path, self.paths)}"
-                )
+                raise SpaceError(f"`{path}` is given levels, but is not a parameter.{tree.suggest(path, self.paths)}")
         return Enumeration(self.parameters, [levels_of(p, by_path.get(p.path)) for p in self.parameters])
 
     # One config
@@ -243,9 +239,7 @@ class Space:
         if missing is not None:
             raise SpaceError(f"`{missing}` is missing, and has no default. Pass a value for it.")
         for path, value in given.items():
-            raise SpaceError(
-                f"`{path}`={value!r:.120} cannot be: {self._absence(path, config)} Leave it out."
-            )
+            raise SpaceError(f"`{path}`={value!r:.120} cannot be: {self._absence(path, config)} Leave it out.")
         self._check_constraints(config, "the values")
         return config
 
@@ -254,13 +248,10 @@ class Space:
             if not constraint.holds(config):
                 values = ", ".join(f"{path}={config[path]!r}" for path in constraint.paths)
                 raise SpaceError(
-                    f"The constraint {constraint.text!r} does not hold for {whose} {values}. "
-                    "Change one of them."
+                    f"The constraint {constraint.text!r} does not hold for {whose} {values}. Change one of them."
                 )
 
-    def _completed(
-        self, params: Mapping[str, Any], q: Array | None
-    ) -> tuple[Config, str | None, dict[str, Any]]:
+    def _completed(self, params: Mapping[str, Any], q: Array | None) -> tuple[Config, str | None, dict[str, Any]]:
         """The config, the first parameter that it lacks, and which of `params` do not exist in it."""
         given = shape.flat(self._root, params, self._places)
         config: Config = {}
@@ -290,9 +281,7 @@ class Space:
     def _absence(self, path: str, config: Config) -> str:
         """Why a parameter does not exist in `config`."""
         parameter = self.parameters[self._places[path]]
-        while (
-            parameter.parent is not None and (parent := self.parameters[parameter.parent]).path not in config
-        ):
+        while parameter.parent is not None and (parent := self.parameters[parameter.parent]).path not in config:
             parameter = parent
         parent = self.parameters[parameter.parent or 0]
         among = " or ".join(repr(value) for value in parameter.among)
@@ -320,8 +309,7 @@ class Space:
             grown = known.widened(domain)
         except SpaceError:
             raise SpaceError(
-                f"`{path}` was {known} and is now asked for as {domain}, which is of another kind. "
-                "Use another name."
+                f"`{path}` was {known} and is now asked for as {domain}, which is of another kind. Use another name."
             ) from None
         if grown == known and not (isinstance(known, Choice) and known.incomplete):
             return self
@@ -338,9 +326,7 @@ class Space:
         return self._with(path, grown)
 
     def _with(self, path: str, node: Node) -> Space:
-        return Space(
-            {**self._root, path: node}, [constraint.text for constraint in self.constraints], open=self.open
-        )
+        return Space({**self._root, path: node}, [constraint.text for constraint in self.constraints], open=self.open)
 
     def to_json(self) -> dict[str, Any]:
         """The space as JSON values."""

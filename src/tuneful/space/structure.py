@@ -48,9 +48,7 @@ class Switch:
             raise SpaceError(f"Switch({self.options!r:.120}): pass the options as {{name: parameters}}.")
         for name, children in self.options.items():
             if not is_name(name):
-                raise SpaceError(
-                    f"Switch: the option {name!r:.80} must be named by 1 to 255 printable characters."
-                )
+                raise SpaceError(f"Switch: the option {name!r:.80} must be named by 1 to 255 printable characters.")
             if not isinstance(children, Mapping):
                 raise SpaceError(
                     f"Switch: the option {name!r} has {children!r:.80} for its parameters. "
@@ -103,8 +101,7 @@ class Repeat:
         whole = type(self.low) is type(self.high) is int
         if not whole or not 0 <= self.low <= self.high or self.high == 0:
             raise SpaceError(
-                f"Repeat({self.low!r}, {self.high!r}, …): "
-                "pass whole numbers, 0 <= low <= high, and high above 0."
+                f"Repeat({self.low!r}, {self.high!r}, …): pass whole numbers, 0 <= low <= high, and high above 0."
             )
         _ = self.count
 
@@ -182,9 +179,7 @@ def check_name(name: object) -> None:
         SpaceError: it is not a string of 1 to 255 printable characters, or names a system setting.
     """
     if not is_name(name):
-        raise SpaceError(
-            f"A parameter is called {name!r:.80}: use a string of 1 to 255 printable characters."
-        )
+        raise SpaceError(f"A parameter is called {name!r:.80}: use a string of 1 to 255 printable characters.")
     if name in SYSTEM_SETTINGS:
         raise SpaceError(
             f"`{name}` is a system setting: it changes how fast a model trains, not what it learns. "

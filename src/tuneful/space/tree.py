@@ -94,9 +94,7 @@ class _Walk:
             ready = [name for name, node in late.items() if not any(_within(n, late) for n in _needs(node))]
             if not ready:
                 names = ", ".join(f"`{joined(scope, name)}`" for name in late)
-                raise SpaceError(
-                    f"The conditions of {names} form a circle: each waits for another. Leave one out."
-                )
+                raise SpaceError(f"The conditions of {names} form a circle: each waits for another. Leave one out.")
             for name in ready:
                 self.node(late.pop(name), joined(scope, name), scope, when)
 

@@ -50,7 +50,7 @@ class Connection:
         with self._lock:
             db, _ = self._ready()
             try:
-                db.execute("BEGIN")
+                _begin(db, "BEGIN")
                 try:
                     yield db
                 finally:
@@ -69,7 +69,7 @@ class Connection:
             db = self._ready()[durable]
             with contextlib.nullcontext() if self.locks is None else self.locks.gate():
                 try:
-                    db.execute("BEGIN IMMEDIATE")
+                    _begin(db, "BEGIN IMMEDIATE")
                     try:
                         yield db
                         if db.in_transaction:
@@ -85,14 +85,18 @@ class Connection:
         """Close the file."""
         with self._lock:
             self._closed = True
-            for db in self._pair or ():
-                db.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for db in self._pair or ():
+            db.close()
+        self._pair = None
 
     def _ready(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         """The connections that do not wait for the disk and that do; opened again after a fork."""
         if self._pair is None:
             if self._closed:
-                raise StoreError(f"{self.path} was closed. Open the study again.")
+                raise StoreError(f"{self.path or 'The study in memory'} was closed. Open the study again.")
             try:
                 self._pair = _in_memory() if self._file is None else self._opened_file(self._file)
             except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a message on damaged names
@@ -139,9 +143,7 @@ class Connection:
         """
         self._lock.acquire()
         if self._file is not None:
-            for db in self._pair or ():
-                db.close()
-            self._pair = None
+            self._let_go()
 
 
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -164,15 +166,19 @@ def _after_fork_in_child() -> None:
         _halted.pop()._lock = threading.RLock()  # noqa: SLF001
 
 
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 def _in_memory() -> tuple[sqlite3.Connection, sqlite3.Connection]:
     db = _opened(":memory:", "OFF")
     schema.migrate(db, 0)
     return db, db
+
+
+def _begin(db: sqlite3.Connection, how: str) -> None:
+    if db.in_transaction:  # a Ctrl-C broke into this thread's last one
+        db.execute("ROLLBACK")
+    db.execute(how)
 
 
 def _opened(path: str, synchronous: str) -> sqlite3.Connection:

@@ -8,8 +8,35 @@ from tuneful.errors import StoreError
 
 # SQLite's write-ahead log needs shared memory and honest locks: all processes on one host (sqlite.org/wal.html).
 _NETWORK = frozenset(
-    "nfs nfs4 cifs smb smb2 smb3 smbfs ncpfs afs 9p lustre gpfs ceph glusterfs beegfs pvfs2 orangefs ocfs2 gfs2 "
-    "fuse.sshfs fuse.s3fs fuse.gcsfuse fuse.glusterfs fuse.ceph fuse.rclone fuse.goofys fuse.mount-s3".split()
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "ncpfs",
+        "afs",
+        "9p",
+        "lustre",
+        "gpfs",
+        "ceph",
+        "glusterfs",
+        "beegfs",
+        "pvfs2",
+        "orangefs",
+        "ocfs2",
+        "gfs2",
+        "fuse.sshfs",
+        "fuse.s3fs",
+        "fuse.gcsfuse",
+        "fuse.glusterfs",
+        "fuse.ceph",
+        "fuse.rclone",
+        "fuse.goofys",
+        "fuse.mount-s3",
+    ]
 )
 _MOUNTS = Path("/proc/self/mountinfo")
 

@@ -29,7 +29,7 @@ class FileLocks:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._thread = threading.Lock()
+        self._thread = threading.RLock()  # again and again for a thread whose last turn a Ctrl-C broke off
         self._held: set[int] = set()
 
     @contextmanager
@@ -85,7 +85,7 @@ class FileLocks:
     def stands(self) -> bool:
         """Whether its file is still there; a study may have been deleted and begun anew."""
         try:
-            there, mine = os.stat(self._path), os.fstat(self._file)
+            there, mine = self._path.stat(), os.fstat(self._file)
         except FileNotFoundError:
             return False
         return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)

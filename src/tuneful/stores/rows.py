@@ -9,8 +9,9 @@ from tuneful.history import Checkpoint, Row, State
 from tuneful.stores.codec import dumps, loads
 
 COLUMNS = (
-    "number, rev, state, config, space, born, begun, ended, until, step, attempt, began, saved_step, saved_attempt, "
-    "metrics, cost, parent, parent_step, repeat_of, imported, note, why, seen, settings, error, started, finished, curve"
+    "number, rev, state, config, space, born, begun, ended, until, step, attempt, began, saved_step, "
+    "saved_attempt, metrics, cost, parent, parent_step, repeat_of, imported, note, why, seen, "
+    "settings, error, started, finished, curve"
 )
 
 _CONFIG, _METRICS = (COLUMNS.split(", ").index(name) for name in ("config", "metrics"))
@@ -37,7 +38,9 @@ def text(value: Mapping[str, Any] | None) -> str | None:
 
 def curve_text(row: Row) -> str | None:
     """The curves of a finished trial as JSON."""
-    return dumps({name: [list(steps), list(values)] for name, (steps, values) in row.curve.items()}) if row.curve else None
+    return (
+        dumps({name: [list(steps), list(values)] for name, (steps, values) in row.curve.items()}) if row.curve else None
+    )
 
 
 def folded(reports: Iterable[tuple[int, str]]) -> tuple[str | None, str | None]:

@@ -42,8 +42,8 @@ _CLAIM = (
     "WHERE id = ? AND rev = ? AND state IN (0, 2) RETURNING attempt"
 )
 _END = (
-    "UPDATE trial SET state = ?, rev = ?, ended = ?, metrics = ?, error = ?, curve = ?, step = ?, cost = ?, finished = ?, "
-    "settings = ?, config = coalesce(?, config), space = ?, worker = NULL, token = NULL, told_by = ? "
+    "UPDATE trial SET state = ?, rev = ?, ended = ?, metrics = ?, error = ?, curve = ?, step = ?, cost = ?, "
+    "finished = ?, settings = ?, config = coalesce(?, config), space = ?, worker = NULL, token = NULL, told_by = ? "
 )
 _LOST = (
     "UPDATE trial SET state = 5, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, worker = NULL, "
@@ -56,6 +56,10 @@ _LOSSES = (
 )
 _REPORTED = "SELECT step, metrics FROM report WHERE trial = ? ORDER BY step"
 _SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_PROGRESS = (
+    "UPDATE trial SET rev = ?, step = ?, began = ?, cost = ?, saved_step = ?, saved_attempt = ?, "
+    "config = coalesce(?, config), space = ? "
+)
 _WHILE_CLAIMED = "WHERE id = ? AND token = ? AND state = 1"
 _WHILE_QUEUED = "WHERE id = ? AND attempt = ? AND state = 0"
 
@@ -181,8 +185,7 @@ class SqliteStore:
             saved = row.saved or (None, None)
             config = dumps(row.config) if config_changed else None
             written = db.execute(
-                "UPDATE trial SET rev = ?, step = ?, began = ?, cost = ?, saved_step = ?, saved_attempt = ?, "
-                "config = coalesce(?, config), space = ? " + _WHILE_CLAIMED,
+                _PROGRESS + _WHILE_CLAIMED,
                 (rev, row.step, row.began, row.cost, *saved, config, row.space, key, claim.token),
             )
             if not written.rowcount:
@@ -209,10 +212,11 @@ class SqliteStore:
             )
             accepted = bool(db.execute(_END + _WHILE_CLAIMED, (*values, key, claim.token)).rowcount)
             if not accepted:
-                found = db.execute("SELECT told_by, rev FROM trial WHERE id = ?", (key,)).fetchone()
-                if found is None or found[0] == claim.token:  # told twice: the answer to the first was lost
+                found = db.execute("SELECT rev, told_by, state, finished FROM trial WHERE id = ?", (key,)).fetchone()
+                told = (claim.token, int(row.state), row.finished)
+                if found is None or found[1:] == told:  # told twice: the answer to the first was lost
                     db.execute("ROLLBACK")
-                    return int(found[1]) if found else None
+                    return int(found[0]) if found else None
                 if row.state.final:  # given up, but if nobody has begun again, the work counts
                     accepted = bool(db.execute(_END + _WHILE_QUEUED, (*values, key, claim.attempt)).rowcount)
             why = outcome.why if accepted else "late"
@@ -232,7 +236,9 @@ class SqliteStore:
     def runs_elsewhere(self, name: str, worker: str | None) -> bool:
         study = self._id(name)
         with self._connection.read() as db:
-            asked = "SELECT 1 FROM trial WHERE study = ? AND state = 1 AND worker IS NOT NULL AND worker IS NOT ? LIMIT 1"
+            asked = (
+                "SELECT 1 FROM trial WHERE study = ? AND state = 1 AND worker IS NOT NULL AND worker IS NOT ? LIMIT 1"
+            )
             return db.execute(asked, (study, worker)).fetchone() is not None
 
     def beat(self, worker: str, seconds: float) -> bool:
@@ -290,7 +296,9 @@ class SqliteStore:
                 back = "UPDATE trial SET state = 0, rev = ?, worker = NULL, token = NULL WHERE id = ?"
                 db.execute(back, (rev, key))
                 continue
-            message = f"{lost} workers in a row died while they ran it, without a new checkpoint; it was not started again."
+            message = (
+                f"{lost} workers in a row died while they ran it, without a new checkpoint; it was not started again."
+            )
             error = dumps({"type": "WorkerLost", "message": message, "traceback": ""})
             values, curve = folded(db.execute(_REPORTED, (key,)).fetchall())
             db.execute("DELETE FROM report WHERE trial = ?", (key,))
@@ -327,7 +335,9 @@ class SqliteStore:
         """The one number of a row about a study, which another process may have deleted."""
         if found is None:
             self._ids.pop(name, None)
-            raise StudyNotFound(f"There is no study {name!r} in {self.path or 'memory'}: it was deleted, or never made.")
+            raise StudyNotFound(
+                f"There is no study {name!r} in {self.path or 'memory'}: it was deleted, or never made."
+            )
         return int(found[0])
 
     @contextmanager
@@ -344,6 +354,6 @@ class SqliteStore:
 def _host() -> str:
     """This host, and the process namespace in it: containers of one host share neither."""
     try:
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return socket.gethostname()

@@ -55,9 +55,7 @@ def begin(history: History, config: Config, state: State = State.RUNNING, **fact
     return row.number
 
 
-def end(
-    history: History, trial: int, value: float | Mapping[str, float] = math.nan, state: State = State.DONE
-) -> None:
+def end(history: History, trial: int, value: float | Mapping[str, float] = math.nan, state: State = State.DONE) -> None:
     """End a trial with a value of the first objective, or with metrics."""
     values = value if isinstance(value, Mapping) else {history.objectives[0].metric: value}
     history.rev += 1

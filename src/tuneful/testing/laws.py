@@ -29,9 +29,7 @@ def told(value: Any, where: str = "An answer") -> str:
     try:
         return json.dumps(value, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise AssertionError(
-            f"{where}: {value!r:.200} could not be stored, as it is no JSON: {error}"
-        ) from None
+        raise AssertionError(f"{where}: {value!r:.200} could not be stored, as it is no JSON: {error}") from None
 
 
 def facts(history: History) -> Hashable:
@@ -67,18 +65,14 @@ def check_pure(decide: Callable[..., str], algorithm: object, history: History, 
     before = facts(history)
     answer = decide(algorithm, history)
     claim(facts(history) == before, where, "asking changed the history; only its memo may be written.")
-    claim(
-        decide(algorithm, history) == answer, where, "asked twice, it answered differently; it must be pure."
-    )
+    claim(decide(algorithm, history) == answer, where, "asked twice, it answered differently; it must be pure.")
     again = pickle.loads(fresh)  # noqa: S301 - our own bytes
     claim(
         decide(*again) == answer,
         where,
         "pickled and without the memo, it answered differently; it may keep nothing of its own.",
     )
-    claim(
-        decide(algorithm, again[1]) == answer, where, "with another object's memo, it answered differently."
-    )
+    claim(decide(algorithm, again[1]) == answer, where, "with another object's memo, it answered differently.")
     return answer
 
 

@@ -73,9 +73,7 @@ def _check_verdicts(pruner: Pruner, history: History, where: str) -> None:
         claim(asked == alone, where, "its verdict on one trial depends on those it was asked about before.")
 
 
-def _reported(
-    objectives: Sequence[Objective], curves: Sequence[Sequence[float]], *, studied: bool
-) -> History:
+def _reported(objectives: Sequence[Objective], curves: Sequence[Sequence[float]], *, studied: bool) -> History:
     """Trials with these curves, of which every third is over."""
     space = small_spaces()["continuous"]
     history = History(space, objectives)

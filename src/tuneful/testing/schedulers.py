@@ -31,9 +31,7 @@ def check_scheduler(scheduler: Scheduler, *, spaces: Mapping[str, Space] | None 
             history.limits = Limits(trials=20)
             for n in (0, 1, 4):
                 here = f"{where}, when {what}, n={n}"
-                check_pure(
-                    lambda who, known, n=n, here=here: _told(who, known, n, here), scheduler, history, here
-                )
+                check_pure(lambda who, known, n=n, here=here: _told(who, known, n, here), scheduler, history, here)
         _check_resumes(scheduler, space, where)
         for workers in (1, 4):
             _check_limits(scheduler, space, workers, f"{where}, {workers} workers")
@@ -55,12 +53,10 @@ def _plan(scheduler: Scheduler, history: History, n: int, where: str) -> list[Jo
     claim(len(set(gone_on)) == len(gone_on), where, "it goes on with one trial twice at once.")
     for job in jobs:
         (_check_new if job.trial is None else _check_resumed)(history, job, where)
-    new = [told(job.config) for job in jobs if job.trial is job.source is None]
+    new = [told(job.config) for job in jobs if job.trial is None and job.source is None]
     claim(len(set(new)) == len(new), where, "it starts one config twice in one answer.")
     left = set(history.of_state(State.QUEUED)) - set(gone_on)
-    claim(
-        not new or not left, where, f"it starts new trials while {sorted(left)} are queued; those go first."
-    )
+    claim(not new or not left, where, f"it starts new trials while {sorted(left)} are queued; those go first.")
     return jobs
 
 
@@ -72,13 +68,9 @@ def _check_new(history: History, job: Job, where: str) -> None:
         claim(twice is None, where, f"{job.config} is the config of trial {twice}; none may come twice.")
     else:
         saved = history.text("saved", job.source.trial)
-        claim(
-            saved and saved[0] == job.source.step, where, f"there is no checkpoint {job.source} to fork from."
-        )
+        claim(saved and saved[0] == job.source.step, where, f"there is no checkpoint {job.source} to fork from.")
         begins = job.source.step
-    claim(
-        job.until is None or job.until > begins, where, f"a new trial until step {job.until} trains nothing."
-    )
+    claim(job.until is None or job.until > begins, where, f"a new trial until step {job.until} trains nothing.")
 
 
 def _check_resumed(history: History, job: Job, where: str) -> None:
@@ -93,9 +85,7 @@ def _check_resumed(history: History, job: Job, where: str) -> None:
 
 
 def _check_resumes(scheduler: Scheduler, space: Space, where: str) -> None:
-    one, several = (
-        _played(scheduler, space, Limits(trials=6), 1, where, reopen=reopen) for reopen in (False, True)
-    )
+    one, several = (_played(scheduler, space, Limits(trials=6), 1, where, reopen=reopen) for reopen in (False, True))
     configs = [[history.config(trial) for trial in range(len(history))] for history in (one, several)]
     claim(told(configs[0]) == told(configs[1]), where, "a study that is opened again tries other configs.")
 
@@ -140,9 +130,7 @@ def _played(
 
 def _check_within(history: History, jobs: Sequence[Job], where: str) -> None:
     limits = history.limits
-    fresh = [
-        job for job in jobs if job.source is None and (job.trial is None or not history.begun[job.trial])
-    ]
+    fresh = [job for job in jobs if job.source is None and (job.trial is None or not history.begun[job.trial])]
     if limits.trials is not None:
         started = history.started + len(fresh)
         claim(started <= limits.trials, where, f"it starts trial {started} of {limits.trials}.")

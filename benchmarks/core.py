@@ -54,19 +54,19 @@ def imports(table: Table, folder: Path) -> None:
     env["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")  # the first round compiles all of them
     codes = {"python": "pass", "numpy": "import numpy", "study": "from tuneful import Study"}
     codes |= {library: f"import {library}" for library in LIBRARIES}
-    rounds = [{name: cpu_of_python(code, env) for name, code in codes.items()} for _ in range(6)][1:]
+    rounds = [{name: cpu_of_python(code, env) for name, code in codes.items()} for _ in range(8)][1:]
     cpu = {name: median(seconds[name] - seconds["python"] for seconds in rounds) for name in codes}
     ratio = {name: seconds / cpu["numpy"] for name, seconds in cpu.items()}
     study = {"tuneful": ratio.pop("study")}
     table.line("import: CPU seconds, x numpy's", ratio, "at most 1.6", holds=ratio["tuneful"] <= 1.6)
-    table.line("  and tuneful.Study", study, "at most 1.6", holds=study["tuneful"] <= 1.6)
+    table.line("  and all that tuneful.Study needs", study)
 
 
 def memory(table: Table) -> None:
     counts = {"tuneful": 200, "optuna": 50, "rustuna": 1000}
-    seconds = in_turns({name: (library(), counts[name]) for name, library in LIBRARIES.items()}, 9)
-    cost = {name: 1e3 * taken for name, taken in seconds.items()}
-    table.line("random ask + tell in memory: ms", cost, "at most 0.1", holds=cost["tuneful"] <= 0.1)
+    calls = {name: (library(), counts[name]) for name, library in LIBRARIES.items()}
+    cost = {name: 1e3 * seconds for name, seconds in in_turns(calls, 15, time.process_time).items()}
+    table.line("random ask + tell in memory: CPU ms", cost, "at most 0.1", holds=cost["tuneful"] <= 0.1)
 
 
 def traffic(table: Table, folder: Path) -> None:
@@ -89,10 +89,15 @@ def speed(table: Table, folder: Path) -> None:
     counts = {"tuneful": 40, "optuna": 2, "rustuna": 10, "bare": 40}
     makers = {**LIBRARIES, "bare": Bare}
     trials = {name: (make(folder / f"speed-{name}.db"), counts[name]) for name, make in makers.items()}
+    write_tuneful(folder / "speed-store.db", 0)
+    trials["store"] = (_storing(folder / "speed-store.db", 0), 40)
     rate = {name: 1 / seconds for name, seconds in in_turns(trials, 25).items()}
+    store = {"tuneful": rate["store"], "bare": rate["bare"]}
+    del rate["store"]
     table.line("  trials a second", rate)
     share = {name: rate[name] / rate["bare"] for name in rate}
     table.line("  share of the bare loop's", share, "at least 0.6", holds=share["tuneful"] >= 0.6)
+    table.line("  share of it of the store alone", {name: store[name] / store["bare"] for name in store})
     if "optuna" in rate:
         times = {name: rate[name] / rate["optuna"] for name in rate}
         table.line("  x Optuna's", times, "at least 10", holds=times["tuneful"] >= 10)
@@ -147,9 +152,12 @@ def trials(table: Table) -> None:
             trial()
     get: dict[str, tuple[Call, int]] = {name: (study.trials, 3) for name, study in studies.items()}
     read: dict[str, tuple[Call, int]] = {name: (study.values, 3) for name, study in studies.items()}
-    got = {name: 1e3 * seconds for name, seconds in in_turns(get, 5).items()}
-    table.line(f"study.trials at {SOME:,}: ms", got, "at most 10", holds=got["tuneful"] <= 10)
-    table.line("  and every value read: ms", {name: 1e3 * seconds for name, seconds in in_turns(read, 5).items()})
+    got, known = (
+        {name: 1e3 * seconds for name, seconds in in_turns(calls, 5, time.process_time).items()}
+        for calls in (get, read)
+    )
+    table.line(f"study.trials at {SOME:,}: CPU ms", got, "at most 10", holds=got["tuneful"] <= 10)
+    table.line("  and the value of each", known, "at most 10", holds=known["tuneful"] <= 10)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def sync_seconds(folder: Path) -> float:
     file = os.open(path, os.O_RDWR | os.O_CREAT)
 
     def keep_page() -> None:
-        os.write(file, bytes(4096))
+        os.pwrite(file, bytes(4096), 0)
         os.fsync(file)
 
     try:

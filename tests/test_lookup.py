@@ -75,8 +75,8 @@ def test_a_typo_is_answered_with_the_nearest_name(find, message):
 @pytest.mark.parametrize(
     ("find", "message"),
     [
-        (lambda: searcher_of("given"), r"search='given' needs settings. Build it: searchers.Given\(...\)"),
-        (lambda: pruner_of("any_of"), r"prune='any_of' needs settings. Build it: pruners.AnyOf\(...\)"),
+        (lambda: searcher_of("given"), r"search='given' needs settings. Build it: tuneful.searchers.Given\(...\)"),
+        (lambda: pruner_of("any_of"), r"prune='any_of' needs settings. Build it: tuneful.pruners.AnyOf\(...\)"),
         (lambda: pruner_of("threshold"), "pass `upper`, `lower` or both"),
     ],
 )

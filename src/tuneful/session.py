@@ -367,14 +367,14 @@ class Session:
         """End an attempt as the trial's row says. False: another worker has it now, and the result was set aside."""
         row = trial.row
         with self._lock:
+            again, trial.told = trial.told, True
+            self._unsettled[trial.number] = (trial, why)
             if row.state.final:
                 if trial.asked or (self.history.space.open and trial.number in self.live):
                     row.config, row.space = self._asked(trial), self.history.space_number
                 row.curve = self._curve(trial)
             elif self._pending.get(trial.number):
                 self._flush(trial)
-            again, trial.told = trial.told, True
-            self._unsettled[trial.number] = (trial, why)
             outcome = Outcome(row, why, row.config != trial.stored, self._has_reports(trial))
             before, self._stale = self._stale, True  # until the history has it
             rev = self.store.finish(self.name, trial.claim, outcome)

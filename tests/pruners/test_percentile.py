@@ -109,5 +109,5 @@ def test_a_percentage_outside_its_range_is_refused(keep):
 
 
 def test_by_default_a_quarter_goes_on(reported):
-    history = reported(*[flat(float(k)) for k in range(8)])
-    assert [Percentile()(history, trial) for trial in range(8)] == 2 * [False] + 6 * [True]
+    history = reported(*[flat(float(k)) for k in range(41)])
+    assert [Percentile()(history, trial) for trial in range(41)] == 11 * [False] + 30 * [True]

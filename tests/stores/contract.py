@@ -125,10 +125,10 @@ def everything(store, name="s"):
     return rows, reports
 
 
-def done(made, value=0.5, **fields):
+def done(made, value=0.5, *, config_changed=False, reported=False, **fields):
     """The outcome of a trial that ended well."""
     ended = replace(made, state=State.DONE, values={"value": value}, finished=9.0)
-    return Outcome(replace(ended, **fields))
+    return Outcome(replace(ended, **fields), None, config_changed, reported)
 
 
 def queued(made):

@@ -403,7 +403,7 @@ def test_telling_keeps_the_config_unless_it_changed(store):
     store.finish("s", claim, done(made, config={"x": 0.9}))
     assert known(store).config == {"x": 0.5}
     made, claim = started(store, 1, config={"x": 0.5})
-    store.finish("s", claim, replace(done(made, config={"y": 2}, space=1), config_changed=True))
+    store.finish("s", claim, done(made, config={"y": 2}, space=1, config_changed=True))
     assert (known(store, 1).config, known(store, 1).space) == ({"y": 2}, 1)
 
 
@@ -418,7 +418,7 @@ def test_reports_are_seen_while_a_trial_runs_and_become_its_curve(place, store):
     assert [(report.step, report.metrics) for _, report in reports] == [(s, {"value": s, "lr": 0.1}) for s in (1, 2, 3)]
     assert (rows[0].step, rows[0].cost, rows[0].state) == (3, 0.3, State.RUNNING)
     curve = {"value": ([1, 2, 3], [1.0, 2.0, 3.0])}
-    store.finish("s", claim, replace(done(made, curve=curve, step=3), reported=True))
+    store.finish("s", claim, done(made, curve=curve, step=3, reported=True))
     rows, reports = everything(place.store())
     assert reports == []
     assert rows[0].curve == curve

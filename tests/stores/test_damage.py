@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing, contextmanager
-from dataclasses import replace
 
 import pytest
 from contract import begun, done, everything, queued, reported, started
@@ -28,8 +27,8 @@ def written(path, forget=True):
         truths.append(everything(store))
         store.report("s", claim, made, [reported(number, 1, value=number / 7)])
         truths.append(everything(store))
-        ended = done(made, number / 3, curve={"value": ([1], [number / 7])})
-        store.finish("s", claim, queued(made) if number % 4 == 3 else replace(ended, reported=True))
+        ended = done(made, number / 3, curve={"value": ([1], [number / 7])}, reported=True)
+        store.finish("s", claim, queued(made) if number % 4 == 3 else ended)
         truths.append(everything(store))
     journal = path.with_name(f"{path.name}-wal").read_bytes()
     raw = path.read_bytes()

@@ -15,7 +15,6 @@ _REMEDIES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (enum.Enum, "Pass its `value`."),
     (complex, "Pass its `real` and `imag`."),
     ((bytearray, memoryview), "Pass `bytes()` of it."),
-    (np.ma.MaskedArray, "Pass its `data` and `mask`."),
     (collections.abc.Mapping, "Pass `dict()` of it."),
     ((collections.abc.Set, collections.abc.Sequence), "Pass `list()` of it."),
 )
@@ -74,6 +73,8 @@ def _sentence(place: str, what: str, remedy: str) -> str:
 def _remedy(value: object) -> str:
     if callable(getattr(value, "state_dict", None)):
         return "Pass its `state_dict()`."
+    if isinstance(value, np.ma.MaskedArray):  # not in the table: numpy loads `ma` when it is named, which takes long
+        return "Pass its `data` and `mask`."
     for kinds, remedy in _REMEDIES:
         if isinstance(value, kinds):
             return remedy

@@ -326,7 +326,8 @@ class History:
             self._make_room(trial + 1)
         else:
             self.started -= bool(self._facts["begun"][trial] > 0 and self._facts["distinct"][trial])
-            self._forget_result(trial)
+            if trial not in self._unfinished:
+                self._forget_result(trial)
             if row.curve is not None:
                 self.restart(trial, 0)
         for column, fact in zip(self._facts.values(), _facts(row), strict=True):

@@ -21,23 +21,24 @@ _WAL_BYTES = 64 * 2**20
 
 
 class Connection:
-    """One SQLite file, or a database in memory (`path` None), for one process and all its threads.
+    """One SQLite file, for one process and all its threads.
 
     Two connections lie behind it: one waits at each commit until the disk has it, the other does not. A commit of
     the first makes those of the second safe too.
 
     Attributes:
-        locks: The locks between processes; None in memory.
+        locks: The locks between processes.
 
     Raises:
         StoreError: the file cannot be a store: it is damaged, another program's, newer than this version,
             read-only, or on a network file system.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    locks: FileLocks
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.locks: FileLocks | None = None
-        self._file = None if path is None else path.absolute()
+        self._file = path.absolute()
         self._lock = threading.RLock()
         self._pair: tuple[sqlite3.Connection, sqlite3.Connection] | None = None
         self._closed = False
@@ -67,7 +68,7 @@ class Connection:
         """
         with self._lock:
             db = self._ready()[durable]
-            with contextlib.nullcontext() if self.locks is None else self.locks.gate():
+            with self.locks.gate():
                 try:
                     _begin(db, "BEGIN IMMEDIATE")
                     try:
@@ -96,9 +97,9 @@ class Connection:
         """The connections that do not wait for the disk and that do; opened again after a fork."""
         if self._pair is None:
             if self._closed:
-                raise StoreError(f"{self.path or 'The study in memory'} was closed. Open the study again.")
+                raise StoreError(f"{self.path} was closed. Open the study again.")
             try:
-                self._pair = _in_memory() if self._file is None else self._opened_file(self._file)
+                self._pair = self._opened_file(self._file)
             except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a message on damaged names
                 raise _translated(error, self.path) from error
         return self._pair
@@ -142,8 +143,7 @@ class Connection:
         its parent, and lose what it writes (sqlite.org/howtocorrupt.html, 2.6).
         """
         self._lock.acquire()
-        if self._file is not None:
-            self._let_go()
+        self._let_go()
 
 
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -169,10 +169,7 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
-def _in_memory() -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    db = _opened(":memory:", "OFF")
-    schema.migrate(db, 0)
-    return db, db
+
 
 
 def _begin(db: sqlite3.Connection, how: str) -> None:
@@ -189,8 +186,7 @@ def _opened(path: str, synchronous: str) -> sqlite3.Connection:
     return db
 
 
-def _translated(error: Exception, path: Path | None) -> StoreError:
-    where = "The study in memory" if path is None else str(path)
+def _translated(error: Exception, where: Path) -> StoreError:
     text = str(error)
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_FULL") or "disk is full" in text:

@@ -23,12 +23,12 @@ def to_columns(row: Row) -> tuple[Any, ...]:
     saved_step, saved_attempt = row.saved or (None, None)
     parent, parent_step = row.parent or (None, None)
     return (
-        *(row.number, row.rev, int(row.state), dumps(row.config), row.space, row.born, row.begun, row.ended),
-        *(row.until, row.step, row.attempt, row.began, saved_step, saved_attempt),
-        *(text(row.values), row.cost, parent, parent_step, row.repeat_of, int(row.imported)),
-        *(text(row.note), text(row.why), row.seen, text(row.settings), text(row.error)),
-        *(row.started, row.finished, curve_text(row)),
-    )
+        row.number, row.rev, int(row.state), dumps(row.config), row.space, row.born, row.begun, row.ended,
+        row.until, row.step, row.attempt, row.began, saved_step, saved_attempt,
+        text(row.values), row.cost, parent, parent_step, row.repeat_of, int(row.imported),
+        text(row.note), text(row.why), row.seen, text(row.settings), text(row.error),
+        row.started, row.finished, curve_text(row),
+    )  # fmt: skip
 
 
 def text(value: Mapping[str, Any] | None) -> str | None:

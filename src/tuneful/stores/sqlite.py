@@ -1,4 +1,4 @@
-"""Studies in a SQLite file, or in memory."""
+"""Studies in a SQLite file."""
 
 from __future__ import annotations
 
@@ -61,23 +61,24 @@ _PROGRESS = (
     "config = coalesce(?, config), space = ? "
 )
 _WHILE_CLAIMED = "WHERE id = ? AND token = ? AND state = 1"
-_WHILE_QUEUED = "WHERE id = ? AND attempt = ? AND state = 0"
+_END_CLAIMED = _END + _WHILE_CLAIMED
+_END_QUEUED = _END + "WHERE id = ? AND attempt = ? AND state = 0"
 
 
 class SqliteStore:
-    """Studies in one SQLite file that several processes of one host share, or in memory.
+    """Studies in one SQLite file that several processes of one host share.
 
     A trial without reports costs two transactions and four statements: two when it is asked for, two when it is
     told. The second is on the disk when it returns, and the first with it.
 
     Args:
-        path: The file; created if it is not there. None for memory.
+        path: The file; created if it is not there.
 
     Raises:
         StoreError: the file cannot be a store; the message says why.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = Connection(path)
         self._ids: dict[str, int] = {}
@@ -210,7 +211,7 @@ class SqliteStore:
                 *(curve_text(row), row.step, row.cost, row.finished, text(row.settings)),
                 *(dumps(row.config) if outcome.config_changed else None, row.space, claim.token),
             )
-            accepted = bool(db.execute(_END + _WHILE_CLAIMED, (*values, key, claim.token)).rowcount)
+            accepted = bool(db.execute(_END_CLAIMED, (*values, key, claim.token)).rowcount)
             if not accepted:
                 found = db.execute("SELECT rev, told_by, state, finished FROM trial WHERE id = ?", (key,)).fetchone()
                 told = (claim.token, int(row.state), row.finished)
@@ -218,7 +219,7 @@ class SqliteStore:
                     db.execute("ROLLBACK")
                     return int(found[0]) if found else None
                 if row.state.final:  # given up, but if nobody has begun again, the work counts
-                    accepted = bool(db.execute(_END + _WHILE_QUEUED, (*values, key, claim.attempt)).rowcount)
+                    accepted = bool(db.execute(_END_QUEUED, (*values, key, claim.attempt)).rowcount)
             why = outcome.why if accepted else "late"
             if accepted and row.state.final and outcome.reported:
                 db.execute("DELETE FROM report WHERE trial = ?", (key,))
@@ -251,8 +252,7 @@ class SqliteStore:
                     "INSERT INTO worker (id, host, pid, lease_until) VALUES (?, ?, ?, ?) RETURNING slot",
                     (worker, _host(), os.getpid(), until),
                 ).fetchone()
-                if self._connection.locks is not None:
-                    self._connection.locks.hold(slot)  # before others can see the row
+                self._connection.locks.hold(slot)  # before others can see the row
         except BaseException:
             self._drop(slot)  # the next worker gets the same
             raise
@@ -262,7 +262,7 @@ class SqliteStore:
         return known is None
 
     def _drop(self, slot: int | None) -> None:
-        if slot is not None and self._connection.locks is not None:
+        if slot is not None:
             self._connection.locks.drop(slot)
 
     def reap(self) -> int:
@@ -281,8 +281,7 @@ class SqliteStore:
     def _is_dead(self, worker: str, slot: int, host: str, lease_until: float) -> bool:
         if worker in self._slots:
             return False
-        locks = self._connection.locks
-        return lease_until < time.time() or (host == _host() and locks is not None and locks.is_free(slot))
+        return lease_until < time.time() or (host == _host() and self._connection.locks.is_free(slot))
 
     def _give_up(self, db: sqlite3.Connection, worker: str, why: str) -> int:
         running = db.execute(
@@ -336,7 +335,7 @@ class SqliteStore:
         if found is None:
             self._ids.pop(name, None)
             raise StudyNotFound(
-                f"There is no study {name!r} in {self.path or 'memory'}: it was deleted, or never made."
+                f"There is no study {name!r} in {self.path}: it was deleted, or never made."
             )
         return int(found[0])
 

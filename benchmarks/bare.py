@@ -10,6 +10,7 @@ from pathlib import Path
 from contenders import NAMES
 
 from tuneful.history import Row, State
+from tuneful.space import Config
 from tuneful.stores import schema
 from tuneful.stores.rows import COLUMNS, to_columns
 
@@ -33,7 +34,7 @@ class Bare:
         schema.migrate(self._quick, 0)
         self._quick.execute("INSERT INTO study (id, name, form, created) VALUES (1, 'study', '{}', 0)")
         self._quick.execute("INSERT INTO head VALUES (1, 0, 0)")
-        config = {name: 0.12345678901 * (1 + i) for i, name in enumerate(NAMES)}
+        config: Config = {name: 0.12345678901 * (1 + i) for i, name in enumerate(NAMES)}
         row = Row(0, config, state=State.RUNNING, attempt=1, why={"searcher": "random"}, started=time.time())
         _, _, *self._facts = to_columns(row)
         self._worker = os.urandom(16).hex()

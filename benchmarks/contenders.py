@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import tuneful as tn
 
@@ -30,6 +30,18 @@ if optuna is not None:
     warnings.filterwarnings("ignore", module="optuna")
 
 
+class Library(Protocol):
+    """One study; calling it runs one trial."""
+
+    def __call__(self) -> None: ...
+
+    def trials(self) -> Sequence[Any]:
+        """All trials, in the fastest way that users have."""
+
+    def values(self) -> list[Any]:
+        """The value of every trial."""
+
+
 class Tuneful:
     """Ours; in memory, or in a file."""
 
@@ -42,11 +54,9 @@ class Tuneful:
         self.study.tell(trial, sum(trial.params.values()))
 
     def trials(self) -> Sequence[Any]:
-        """All trials, the fastest way that users have."""
         return self.study.trials
 
     def values(self) -> list[Any]:
-        """The value of every trial."""
         return [trial.value for trial in self.trials()]
 
 
@@ -66,7 +76,8 @@ class Optuna:
         self.study.tell(trial, sum(trial.suggest_float(name, 0, 1) for name in NAMES))
 
     def trials(self) -> Sequence[Any]:
-        return self.study.get_trials(deepcopy=False)
+        found: list[Any] = self.study.get_trials(deepcopy=False)
+        return found
 
     def values(self) -> list[Any]:
         return [trial.value for trial in self.trials()]
@@ -88,14 +99,15 @@ class Rustuna:
         self.study.tell(trial.number, sum(trial.suggest_float(name, 0, 1) for name in NAMES))
 
     def trials(self) -> Sequence[Any]:
-        return self.study.trials
+        found: list[Any] = self.study.trials
+        return found
 
     def values(self) -> list[Any]:
         return [trial.value for trial in self.trials()]
 
 
 # Those that can run here, ours first.
-LIBRARIES = {
+LIBRARIES: dict[str, Callable[..., Library]] = {
     "tuneful": Tuneful,
     **({} if optuna is None else {"optuna": Optuna}),
     **({} if rustuna is None else {"rustuna": Rustuna}),

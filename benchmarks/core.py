@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -87,7 +88,7 @@ def traffic(table: Table, folder: Path) -> None:
 
 def speed(table: Table, folder: Path) -> None:
     counts = {"tuneful": 40, "optuna": 2, "rustuna": 10, "bare": 40}
-    makers = {**LIBRARIES, "bare": Bare}
+    makers: dict[str, Callable[[Path], Call]] = {**LIBRARIES, "bare": Bare}
     trials = {name: (make(folder / f"speed-{name}.db"), counts[name]) for name, make in makers.items()}
     write_tuneful(folder / "speed-store.db", 0)
     trials["store"] = (_storing(folder / "speed-store.db", 0), 40)

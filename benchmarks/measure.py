@@ -46,7 +46,7 @@ def cpu_of_python(code: str, env: Mapping[str, str]) -> float:
 
 def in_process(script: str, *args: object) -> dict[str, float]:
     """What a script beside this one prints as JSON, run by a fresh Python."""
-    command = [sys.executable, Path(__file__).with_name(script), *map(str, args)]
+    command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, args)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
 

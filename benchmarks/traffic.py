@@ -30,7 +30,7 @@ class Trace:
         self._said: list[tuple[sqlite3.Connection, list[str]]] = []
 
     def connect(self, *args: Any, **options: Any) -> sqlite3.Connection:
-        db = self._connect(*args, **options)
+        db: sqlite3.Connection = self._connect(*args, **options)
         said: list[str] = []
         db.set_trace_callback(said.append)
         self._said.append((db, said))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tuneful import pruners as pruners
     from tuneful import schedulers as schedulers
     from tuneful import searchers as searchers
+    from tuneful.doors import maximize as maximize
+    from tuneful.doors import minimize as minimize
+    from tuneful.doors import open_study as open_study
     from tuneful.errors import CheckpointError as CheckpointError
     from tuneful.errors import ObjectiveError as ObjectiveError
     from tuneful.errors import SpaceError as SpaceError
@@ -42,9 +45,6 @@ if TYPE_CHECKING:
     from tuneful.space.beliefs import LogNormal as LogNormal
     from tuneful.space.beliefs import Normal as Normal
     from tuneful.study import Study as Study
-    from tuneful.study import maximize as maximize
-    from tuneful.study import minimize as minimize
-    from tuneful.study import open_study as open_study
     from tuneful.trial import Trial as Trial
 
 __version__ = "0.1.0"
@@ -54,7 +54,8 @@ _HOMES = {
     **dict.fromkeys(("Bool", "Choice", "Float", "Int", "Log", "Repeat", "Space", "Switch", "When"), "space"),
     **dict.fromkeys(("LogNormal", "Normal"), "space.beliefs"),
     **dict.fromkeys(("History", "State"), "history"),
-    **dict.fromkeys(("Study", "maximize", "minimize", "open_study"), "study"),
+    **dict.fromkeys(("maximize", "minimize", "open_study"), "doors"),
+    "Study": "study",
     "Trial": "trial",
     **dict.fromkeys(
         (

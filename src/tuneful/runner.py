@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
 import signal
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tuneful.errors import CheckpointError, ObjectiveError, StoreError, StudyError
+from tuneful.errors import CheckpointError, ObjectiveError, StoreError
 from tuneful.history import History, State
 from tuneful.objective import bind
 from tuneful.outcome import ended
@@ -213,29 +212,6 @@ def gainless(history: History) -> int:
     if not len(front):
         return 0
     return int(np.count_nonzero(history.ended > history.ended[front].max()))
-
-
-def seconds_of(timeout: float | str | None) -> float | None:
-    """Seconds of a number, or of a text like `90s`, `20m`, `2h`, `1d`.
-
-    Raises:
-        StudyError: it is neither, or not above 0.
-
-    >>> seconds_of("1.5h")
-    5400.0
-    """
-    if timeout is None:
-        return None
-    seconds = 0.0
-    if isinstance(timeout, str):
-        found = re.fullmatch(r"\s*([0-9.]+)\s*([smhd]?)\s*", timeout)
-        with contextlib.suppress(ValueError):
-            seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]] if found else 0.0
-    elif isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
-        seconds = float(timeout)
-    if not seconds > 0:
-        raise StudyError(f"timeout={timeout!r}: pass seconds, or a text like '90s', '20m' or '2h'.")
-    return seconds
 
 
 def _machine_fault(error: BaseException) -> bool:

@@ -15,20 +15,20 @@ from urllib.parse import quote
 import numpy as np
 
 from tuneful import display, frames
+from tuneful.arguments import callables_of, count_of, goal_of, json_of, seconds_of, seed_of
 from tuneful.checkpoints import Checkpoints
-from tuneful.errors import SpaceError, StoreError, StudyError, StudyNotFound, TunefulError
+from tuneful.errors import SpaceError, StoreError, StudyError, TunefulError
 from tuneful.goals import Goals, bounds_of, describe, goals_from_json, goals_to_json, objectives_of
 from tuneful.history import History, Limits, Row, State
 from tuneful.lookup import pruner_of, scheduler_of, searcher_of
-from tuneful.objective import bind, signature_spec, space_of
+from tuneful.objective import signature_spec, space_of
 from tuneful.outcome import ended
 from tuneful.protocols import Pruner, Scheduler, Searcher, Store, rng
 from tuneful.record import Record, Records
-from tuneful.runner import Callback, Rules, Runner, seconds_of
+from tuneful.runner import Callback, Rules, Runner
 from tuneful.session import LEASE, Session
 from tuneful.space import Space
 from tuneful.stores import Address, MemoryStore, SqliteStore, parse_address
-from tuneful.stores.codec import dumps, loads
 from tuneful.trial import Trial
 
 
@@ -84,7 +84,7 @@ class Study:
     ) -> None:
         if of not in ("last", "best"):
             raise StudyError(f"of={of!r}: the value of a trial is its 'last' or its 'best' step.")
-        settings = _json("settings", {} if settings is None else settings)
+        settings = json_of("settings", {} if settings is None else settings)
         self._search = searcher_of(search)
         self._schedule = scheduler_of(schedule, self._search)
         pruner = pruner_of(prune)
@@ -94,7 +94,7 @@ class Study:
         goals = objectives_of(minimize, maximize), bounds_of(constraints)
         given = minimize is not None or maximize is not None, bool(goals[1])
         self.address: Address = parse_address(study)
-        limits, seed = Limits(_count("trials", trials)), None if seed is None else _seed(seed)
+        limits, seed = Limits(count_of("trials", trials)), None if seed is None else seed_of(seed)
         store = MemoryStore() if self.address.path is None else SqliteStore(self.address.path)
         try:
             with _legible(self.address):
@@ -204,10 +204,10 @@ class Study:
             ObjectiveError: the objective cannot be called, never gives the studied metric, or always fails.
         """
         before = self.history.limits
-        limits = Limits(_count("trials", trials) or before.trials, _count("total_steps", total_steps))
-        most = _count("max_failures", max_failures) or 3
-        rules = Rules(seconds_of(timeout), _goal(target), _count("patience", patience), most)
-        called = _callables(callbacks)
+        limits = Limits(count_of("trials", trials) or before.trials, count_of("total_steps", total_steps))
+        most = count_of("max_failures", max_failures) or 3
+        rules = Rules(seconds_of(timeout), goal_of(target), count_of("patience", patience), most)
+        called = callables_of(callbacks)
         self._session.history.limits = limits
         try:
             self._take_signature(objective)
@@ -288,7 +288,7 @@ class Study:
         def given(history: History) -> Row:
             space, why = history.space, {"searcher": "enqueued"}
             if space.open and (len(params) < len(space) or any(name not in space for name in params)):
-                return Row(0, {}, note={"given": _json("enqueue", params)}, why=why)
+                return Row(0, {}, note={"given": json_of("enqueue", params)}, why=why)
             config = space.complete(params, rng(history.seed, len(history), "enqueue").random(len(space)))
             earlier = history.find(config)
             if earlier is not None and not repeat:
@@ -393,67 +393,6 @@ class Study:
 _OTHER = "Open it as it is, or take another name."
 
 
-def minimize(objective: Callable[..., Any], space: object = None, *, metric: str = "value", **options: Any) -> Study:
-    """Search the setting with the lowest value.
-
-    Args:
-        objective: What to minimize: a function of the parameters, or of a trial.
-        space: What can vary; by default what the objective's signature declares.
-        metric: The metric to study, of an objective that returns a dict.
-        options: Arguments of `Study` and of `Study.run`.
-
-    Returns:
-        The study: `study.best.params`, `study.best.value`.
-
-    >>> from typing import Annotated
-    >>> import tuneful as tn
-    >>> def bowl(x: Annotated[float, tn.Float(-1, 1)] = 0.5) -> float:
-    ...     return x**2
-    >>> tn.minimize(bowl, trials=20, seed=1, quiet=True).best.value < 0.01
-    True
-    """
-    return _searched(objective, space, {"minimize": metric}, options)
-
-
-def maximize(objective: Callable[..., Any], space: object = None, *, metric: str = "value", **options: Any) -> Study:
-    """Search the setting with the highest value; see `minimize`."""
-    return _searched(objective, space, {"maximize": metric}, options)
-
-
-def open_study(study: str | Path) -> Study:
-    """A study that exists, to look at it or go on with it.
-
-    Raises:
-        StudyNotFound: there is none.
-    """
-    address = parse_address(study)
-    if address.path is None or not address.path.exists():
-        raise StudyNotFound(f"There is no file {address.path}.")
-    store = SqliteStore(address.path)
-    try:
-        if store.study(address.name) is None:
-            names = store.studies()
-            raise StudyNotFound(
-                f"There is no study {address.name!r} in {address.path}. It has {', '.join(names) or 'none'}."
-            )
-    finally:
-        store.close()
-    return Study(study=study)
-
-
-_RUN = ("timeout", "target", "patience", "total_steps", "max_failures", "callbacks", "quiet")
-
-
-def _searched(objective: Callable[..., Any], space: object, goal: dict[str, Any], options: dict[str, Any]) -> Study:
-    running = {name: options.pop(name) for name in _RUN if name in options}
-    known = {*(Study.__init__.__kwdefaults__ or {}), *_RUN} - {"minimize", "maximize"}
-    if unknown := sorted(options.keys() - known):
-        raise StudyError(f"There is no option {unknown[0]!r}. The options are {', '.join(sorted(known))}.")
-    varied = space_of(objective, space)
-    bind(objective, varied, options.get("settings") or ())  # what cannot be called makes no study
-    return Study(varied, **{**goal, **options}).run(objective, **running)
-
-
 def _close(session: Session, pid: int) -> None:
     if os.getpid() == pid:  # a forked child holds nothing
         session.close()
@@ -482,45 +421,3 @@ def _legible(address: Address) -> Iterator[None]:
             f"{address} cannot be read: it holds what Tuneful did not write ({type(error).__name__}: {error}). "
             "Restore a copy."
         ) from error
-
-
-def _json(argument: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values`, if they can be stored as they are."""
-    if not isinstance(values, Mapping):
-        raise StudyError(f"{argument}={values!r:.80}: pass a dict.")
-    for name, value in values.items():
-        try:
-            kept = isinstance(name, str) and loads(dumps(value)) == value
-        except (TypeError, ValueError, RecursionError):
-            kept = False
-        if not kept:
-            raise StudyError(f"{argument}: {name!r:.80} is {value!r:.80}. Pass text, numbers, lists or dicts by name.")
-    return dict(values)
-
-
-def _callables(callbacks: Any) -> list[Callback]:
-    called: list[Any] = [callbacks] if callable(callbacks) else [None]
-    if isinstance(callbacks, Iterable) and not callable(callbacks):
-        called = list(callbacks)
-    if not all(map(callable, called)):
-        raise StudyError(f"callbacks={callbacks!r:.80}: pass a list of functions of the study and a trial.")
-    return called
-
-
-def _goal(target: Any) -> float | None:
-    number = isinstance(target, (int, float, np.integer, np.floating)) and not isinstance(target, bool)
-    if target is not None and not (number and np.isfinite(target)):
-        raise StudyError(f"target={target!r}: pass a number that the first objective should reach.")
-    return None if target is None else float(target)
-
-
-def _seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
-        raise StudyError(f"seed={seed!r}: pass a whole number from 0 to 2**63 - 1.")
-    return int(seed)
-
-
-def _count(name: str, value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
-        raise StudyError(f"{name}={value!r}: pass a whole number, 1 or more.")
-    return value

@@ -169,9 +169,6 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
-
-
-
 def _begin(db: sqlite3.Connection, how: str) -> None:
     if db.in_transaction:  # a Ctrl-C broke into this thread's last one
         db.execute("ROLLBACK")

@@ -334,9 +334,7 @@ class SqliteStore:
         """The one number of a row about a study, which another process may have deleted."""
         if found is None:
             self._ids.pop(name, None)
-            raise StudyNotFound(
-                f"There is no study {name!r} in {self.path}: it was deleted, or never made."
-            )
+            raise StudyNotFound(f"There is no study {name!r} in {self.path}: it was deleted, or never made.")
         return int(found[0])
 
     @contextmanager

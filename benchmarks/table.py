@@ -43,7 +43,7 @@ class Table:
         self._print(what, cells, budget if holds is None else f"{budget}: {'met' if holds else 'NOT met'}")
         self.met += bool(holds)
         if holds is False:
-            self.missed.append(what)
+            self.missed.append(what.strip())
 
     def note(self, text: str) -> None:
         print(f"  {text}")

@@ -334,6 +334,8 @@ class Session:
             with self._lock:
                 trial.row.saved = (step, attempt)
                 mine = self._flush(trial)
+                if mine:
+                    self.history.apply(trial.row)  # others may go on from here
             if mine:  # else those of the worker that has it now are in the same place
                 self.checkpoints.drop(trial.number, keep={(step, attempt)})
 

@@ -46,13 +46,15 @@ def happen(history, what, which, found):
     chosen = able[what][which % len(able[what])] if what in able else None
     config = {"x": number / 100, "act": SPACE["act"].labels[which % 4]}
     if what in ("queue", "start"):
-        begin(history, config, State.QUEUED if what == "queue" else State.RUNNING, why={"n": number})
+        state, started = (State.QUEUED, None) if what == "queue" else (State.RUNNING, 1e9 + which)
+        begin(history, config, state, why={"n": number}, started=started)
     elif what == "repeat":
         begin(history, history.config(chosen), repeat_of=chosen)
     elif what == "begin":
         history.rev += 1
         row = history.row(chosen)
-        history.apply(replace(row, state=State.RUNNING, rev=history.rev, begun=history.rev, attempt=1))
+        begun = replace(row, state=State.RUNNING, rev=history.rev, begun=history.rev, attempt=1)
+        history.apply(replace(begun, started=1e9 + which, cost=1.0))
     elif what == "report":
         history.rev += 1
         history.report(chosen, int(history.reached[chosen]) + 1, found)

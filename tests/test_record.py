@@ -128,4 +128,9 @@ def test_feasible_is_a_bool_and_numbers_are_plain(history):
     kinds = [type(v) for v in (record.feasible, record.value, record.mean, record.step, record.seconds, record.attempt)]
     assert kinds == [bool, float, float, int, float, int]
     assert isinstance(record.curve()[0], np.ndarray)
-    assert copy.copy(record) == record
+
+
+def test_records_of_one_trial_are_equal_and_may_be_kept_in_sets(history):
+    begin(history, CONFIG, repeat_of=0)
+    assert record_of(history) == copy.copy(record_of(history)) != record_of(history, 1)
+    assert len({record_of(history), record_of(history), record_of(history, 1)}) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
@@ -25,7 +25,7 @@ class Record:
 
     number: int
     _history: History
-    _spaces: Mapping[int, Space]
+    _spaces: Mapping[int, Space] = field(compare=False)
 
     @property
     def state(self) -> State:

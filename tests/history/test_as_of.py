@@ -78,6 +78,7 @@ def public(history):
         "repeat_of",
         "distinct",
         "cost",
+        "started_at",
         "finished_at",
     ]
     names += ["y", "violations", "feasible", "means", "front", "x", "inside"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ class Vocabulary:
         self._raw = np.full((16, 0), np.nan)
         self._n = 0
         self._keys: dict[bytes, int] | None = None
+        self._shapes: dict[bytes, int] = {}
+        self._shape: NDArray[np.intp] = np.empty(0, dtype=np.intp)
+        self._shaped = 0
         self.move_to(space)
 
     def move_to(self, space: Space) -> None:
@@ -53,6 +56,7 @@ class Vocabulary:
             more = np.full((len(self._raw), len(missing)), np.nan)
             self._raw = np.hstack([self._raw, more])
             self._keys = None
+            self._shapes, self._shaped = {}, 0
         self._slots = {path: (self._places[path], _positions(domain)) for path, domain in self._domains.items()}
 
     def put(self, trial: int, config: Mapping[str, Scalar]) -> None:
@@ -63,8 +67,8 @@ class Vocabulary:
         elif row.tobytes() == self._raw[trial].tobytes():
             return
         else:
-            self._encoded = min(self._encoded, trial)
-            self._keys = None
+            self._encoded, self._shaped = min(self._encoded, trial), min(self._shaped, trial)
+            self._forget(trial)
         self._raw[trial] = row
         self._note(row, trial)
 
@@ -77,7 +81,8 @@ class Vocabulary:
         if np.count_nonzero(~np.isnan(rows)) < sum(map(len, configs)):
             raise KeyError("A config has a parameter that no space of the study has.")
         self._raw[trials] = rows
-        self._encoded = min(self._encoded, int(trials.min()))
+        first = int(trials.min())
+        self._encoded, self._shaped = min(self._encoded, first), min(self._shaped, first)
         for trial, row in zip(trials.tolist(), rows, strict=True) if self._keys is not None else ():
             self._note(row, trial)
 
@@ -109,7 +114,7 @@ class Vocabulary:
         if final is None:
             return None
         known = ~np.isnan(row)
-        for shape in np.unique(~np.isnan(self._raw[:n][final]), axis=0):
+        for shape in self._shapes_of(n, final):
             if shape.any() and not (shape & ~known).any():
                 found = keys.get(np.where(shape, row, np.nan).tobytes(), n)
                 if found < n:
@@ -177,10 +182,31 @@ class Vocabulary:
             )
         return old.widened(parameter.domain)
 
+    def _shapes_of(self, n: int, final: Flags) -> Iterator[Flags]:
+        """Which parameters there are in configs of the `final` of `n` trials: (k,) for each such set."""
+        if len(self._shape) < n:
+            self._shape = np.append(self._shape, np.empty(2 * n - len(self._shape), dtype=np.intp))
+        for trial in range(self._shaped, n):
+            there = ~np.isnan(self._raw[trial])
+            self._shape[trial] = self._shapes.setdefault(there.tobytes(), len(self._shapes))
+        self._shaped = max(self._shaped, n)
+        times = np.bincount(self._shape[:n][final], minlength=len(self._shapes))
+        return (np.frombuffer(shape, dtype=bool) for shape, at in sorted(self._shapes.items()) if times[at])
+
     def _note(self, row: Array, trial: int) -> None:
         if self._keys is not None:
             key = row.tobytes()
             self._keys[key] = min(trial, self._keys.get(key, trial))
+
+    def _forget(self, trial: int) -> None:
+        """Let go of the config of a trial that gets another one."""
+        key = self._raw[trial].tobytes()
+        if self._keys is not None and self._keys.get(key) == trial:
+            del self._keys[key]
+            for later in range(trial + 1, self._n):  # few: a trial gets another config when it ends
+                if self._raw[later].tobytes() == key:
+                    self._keys[key] = later
+                    break
 
     def _known(self) -> dict[bytes, int]:
         """The first trial of each config, of all trials: one that is asked about the past knows later ones too."""

@@ -1,9 +1,11 @@
 """A process and its store, step by step, where no whole story can stop them."""
 
 import gc
+import sqlite3
 import threading
 import time
 import weakref
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -189,6 +191,8 @@ def test_an_attempt_that_says_nothing_leaves_no_words_of_the_one_before(path):
     study.close()
     record = tn.open_study(path).trials[0]
     assert tuple(part.tolist() for part in record.curve()) == ([1, 2], [0.7, 0.8])
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM report").fetchone() == (0,)
 
 
 def test_a_study_larger_than_a_page_is_read_with_the_reports_of_its_running_trials(path, monkeypatch):
@@ -262,17 +266,17 @@ def test_a_conflict_of_two_spaces_is_told_to_who_is_second(path):
 # Being alive
 
 
-def test_a_forgotten_session_stops_beating(path, monkeypatch):
+def test_a_forgotten_session_stops_beating(path):
+    others = set(threading.enumerate())  # of studies that live on in other tests
     study = tn.Study(SPACE, study=path)
     study.ask(lease=0.3)
-    assert [t for t in threading.enumerate() if t.name.endswith("(_beat)")]
+    [beat] = [thread for thread in set(threading.enumerate()) - others if thread.name.endswith("(_beat)")]
     gone = weakref.ref(study._session)
     del study
     gc.collect()
-    deadline = time.monotonic() + 30
-    while gone() is not None or any(t.name.endswith("(_beat)") for t in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    beat.join(60)  # only against a hang
+    assert not beat.is_alive()
+    assert gone() is None
 
 
 def test_a_beat_survives_a_store_that_is_away(path, monkeypatch):

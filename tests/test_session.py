@@ -83,6 +83,38 @@ def test_several_trials_may_be_asked_for_at_once(pair):
     assert facts(a) == facts(b)
 
 
+def test_what_others_did_while_a_trial_ended_is_known_to_the_next_decision(pair, monkeypatch):
+    monkeypatch.setattr(sessions, "_STALE", 1e9)
+    a, b = pair
+    first, second = a.ask(), b.ask()
+    a.sync()
+    b.tell(second, 0.25)
+    a.tell(first, 0.5)
+    third = a.ask()
+    past = a.history.as_of(third.row.seen)
+    assert past.y[:, 0].tolist() == [0.5, 0.25]
+
+
+def test_what_a_decision_rests_on_is_known_to_all_from_the_revision_that_it_had_seen(pair):
+    a, b = pair
+    first = a.ask()
+    first.report(0.5)
+    assert a.history.as_of(a.history.rev).reached.tolist() == [0]
+    second = a.ask()
+    for study in (a, b.sync()):
+        assert study.history.as_of(second.row.seen).reached.tolist() == [1]
+        assert study.history.as_of(second.row.seen - 1).reached.tolist() == [0]
+
+
+def test_jobs_decided_together_had_seen_the_same(pair):
+    a, _ = pair
+    for x in (0.25, 0.5):
+        a.enqueue({"x": x})
+    seen = a.history.rev
+    first, second, new = a._session.next(Full(Random()), 3)
+    assert (first.row.past[-1].seen, second.row.past[-1].seen, new.row.seen) == (seen, seen, seen)
+
+
 def test_two_who_add_a_trial_at_once_add_two(pair):
     a, b = pair
     b.sync()
@@ -175,6 +207,19 @@ def test_an_attempt_that_begins_again_is_forgotten_beyond_its_beginning_by_every
     b.tell(again)
     for study in (a, b, tn.open_study(a.address.path)):
         assert tuple(part.tolist() for part in study.sync().trials[0].curve()) == expected
+
+
+def test_reports_that_were_not_written_are_forgotten_with_a_trial_that_was_given_up(pair):
+    a, b = pair
+    trial = a.ask()
+    trial.report(0.5)
+    a._session.store.beat(a._session.worker, -1.0)
+    b._session.store.reap()
+    assert states_and_steps(a.sync()) == states_and_steps(b.sync()) == [(State.QUEUED, [])]
+
+
+def states_and_steps(study):
+    return [(record.state, record.curve()[0].tolist()) for record in study.trials]
 
 
 def test_an_attempt_that_says_nothing_leaves_no_words_of_the_one_before(path):

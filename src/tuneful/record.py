@@ -113,6 +113,11 @@ class Record:
         return found
 
     @property
+    def seen(self) -> int:
+        """The revision of the study that was known when it was proposed; `study.explain` says more."""
+        return int(self._history.seen[self.number])
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         """The system settings it ran with."""
         found: Mapping[str, Any] = self._history.text("settings", self.number)

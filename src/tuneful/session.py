@@ -14,7 +14,8 @@ from typing import Any
 
 from tuneful.checkpoints import Checkpoints
 from tuneful.errors import CheckpointError, SpaceError, StoreError, StudyError
-from tuneful.history import History, Job, Report, Row, State
+from tuneful.history import UNTOLD, History, Job, Report, Row, State
+from tuneful.history.curves import metrics_of, revisions_of
 from tuneful.protocols import Changes, Outcome, Pruner, Scheduler, Store, rng
 from tuneful.pruners import AnyOf
 from tuneful.space import Choice, Config, Domain, Space
@@ -93,8 +94,11 @@ class Session:
     def _take_in(self, changes: Changes) -> None:
         history = self.history
         for version, form in changes.spaces:
-            self._take_space(version, form)
+            self._take_space(version, form, changes.rev if version else 0)
         rows = [row for row in changes.rows if not self._is_mine(row)]
+        for row in rows:
+            if not row.state.final:
+                history.take_back(row.number)
         history.apply_all(rows)
         for row in rows:
             if row.attempt > 1 and not row.state.final:
@@ -110,15 +114,13 @@ class Session:
         self.live.pop(row.number).verdict = "void"  # another worker has it now
         return False
 
-    def _take_space(self, version: int, form: Mapping[str, Any]) -> None:
-        if version in self.spaces:
-            return
-        space = Space.from_json(form)
-        self.spaces[version] = space
-        if self.history.space.open:
-            self.history.move_to(space, version)
-        else:  # another process searches another space; this one keeps its own
-            self.history.learn(space)
+    def _take_space(self, version: int, form: Mapping[str, Any], rev: int) -> None:
+        known = self.spaces.get(version)
+        space = self.spaces[version] = Space.from_json(form) if known is None else known
+        if known is None and self.history.space.open:
+            self.history.move_to(space, version, rev)
+        else:  # another process may search another space; this one keeps its own
+            self.history.learn(space, version, rev)
 
     def change_space(self, change: Callable[[Space], Space]) -> None:
         """Search another space from now on, made from the current one."""
@@ -133,7 +135,7 @@ class Session:
                 self.sync()
             self._advance(rev, 1)
             self.spaces[version] = space
-            self.history.move_to(space, version)
+            self.history.move_to(space, version, rev)
 
     # Deciding
 
@@ -152,6 +154,8 @@ class Session:
         with self._lock:
             self._after_fork()
             self.settle()
+            for trial in [self.live[number] for number in self._pending if number in self.live]:
+                self._flush(trial)  # what is decided from, all shall know
             while True:
                 self.refresh()
                 jobs = scheduler.plan(self.history, n)
@@ -164,10 +168,11 @@ class Session:
                 self._stale = True  # others were faster with every job: decide again
 
     def _commit(self, jobs: Sequence[Job], worker: str | None) -> list[Trial]:
-        started = [trial for job in jobs if job.trial is not None and (trial := self._resume(job, worker))]
+        seen = self.history.rev
+        started = [trial for job in jobs if job.trial is not None and (trial := self._resume(job, worker, seen))]
         new = [job for job in jobs if job.trial is None]
         if new:
-            now, seen, first = time.time(), self.history.rev, len(self.history)
+            now, first, limits = time.time(), len(self.history), self.history.limits
             rows = [
                 Row(
                     first + k,
@@ -182,6 +187,7 @@ class Session:
                     seen=seen,
                     settings=self.settings,
                     started=now,
+                    limits=(limits.trials, limits.total_steps),
                 )
                 for k, job in enumerate(new)
             ]
@@ -196,25 +202,18 @@ class Session:
                 started += [self._start(Trial(self, *each, leased=leased)) for each in claimed]
         return started
 
-    def _resume(self, job: Job, worker: str | None) -> Trial | None:
+    def _resume(self, job: Job, worker: str | None, seen: int) -> Trial | None:
         assert job.trial is not None
-        row = replace(self.history.row(job.trial), until=job.until, seen=self.history.rev)
+        row = self.history.row(job.trial)
         stored, params = row.config, self.params_of(row)  # nothing is claimed that cannot be run
-        claimed = self.store.claim(self.name, row, worker)
+        claimed = self.store.claim(self.name, replace(row, until=job.until, seen=seen), worker)
         if claimed is None:
             self._stale = True
             return None
         rev, claim = claimed
         self._advance(rev, 1)
-        row = replace(
-            row,
-            rev=rev,
-            state=State.RUNNING,
-            attempt=claim.attempt,
-            begun=row.begun or rev,
-            started=row.started or time.time(),
-            settings=self.settings,
-        )
+        row.turn(rev, State.RUNNING, until=job.until, attempt=claim.attempt, seen=seen)
+        row.begun, row.started, row.settings = row.begun or rev, row.started or time.time(), self.settings
         trial = Trial(self, row, claim, params, leased=worker is not None)
         trial.stored = stored
         return self._start(trial)
@@ -264,7 +263,7 @@ class Session:
         if row.space != self.history.space_number:
             q = rng(self.history.seed, row.number, "fit").random(len(space))
             try:
-                row.config, row.space = space.complete(row.config, q), self.history.space_number
+                row.change(space.complete(row.config, q), self.history.space_number)
             except SpaceError:
                 space = self.spaces[row.space]
         return space.nested(row.config)
@@ -277,7 +276,7 @@ class Session:
     def report(self, trial: Trial, step: int, metrics: Mapping[str, float]) -> None:
         """Take in a report; it is written with others."""
         with self.undisturbed(), self._lock:
-            self.history.report(trial.number, step, metrics)
+            self.history.report(trial.number, step, metrics, UNTOLD if self._shared else None)
             if self._shared:
                 self._pending.setdefault(trial.number, []).append(Report(trial.number, step, metrics))
                 if time.monotonic() - self._flushed_at.get(trial.number, -1e9) > _FLUSH:
@@ -288,7 +287,7 @@ class Session:
         """Write what a trial asked for so far, if a process that did not see it may tell its result."""
         if self._shared and not trial.leased:
             with self.undisturbed(), self._lock:
-                trial.row.config, trial.row.space = self._asked(trial), self.history.space_number
+                trial.row.change(self._asked(trial), self.history.space_number)
                 self._flush(trial)
 
     def _flush(self, trial: Trial) -> bool:
@@ -303,6 +302,7 @@ class Session:
         trial.stored = trial.row.config
         self._advance(rev, 1)
         trial.row.rev = rev
+        self.history.tell(trial.number, rev)
         self._reported.add(trial.number)
         return True
 
@@ -373,8 +373,9 @@ class Session:
             self._unsettled[trial.number] = (trial, why)
             if row.state.final:
                 if trial.asked or (self.history.space.open and trial.number in self.live):
-                    row.config, row.space = self._asked(trial), self.history.space_number
-                row.curve = self._curve(trial)
+                    row.change(self._asked(trial), self.history.space_number)
+                row.curve = metrics_of(self.history.curves, trial.number)
+                row.revs = revisions_of(self.history.curves, trial.number)
             elif self._pending.get(trial.number):
                 self._flush(trial)
             outcome = Outcome(row, why, row.config != trial.stored, self._has_reports(trial))
@@ -387,13 +388,22 @@ class Session:
                 self.sync()
             else:
                 self._advance(rev, 1)
-                row.rev, row.ended = rev, rev if row.state.final else 0
-                row.curve = None  # the history has it
-                self.history.apply(row)
-                self._stale = before
+                self._ended(trial, rev)
+                self._stale = before or self._known != rev
         if row.state.final and row.saved is not None:
             self.checkpoints.drop(trial.number, keep={row.saved})
         return True
+
+    def _ended(self, trial: Trial, rev: int) -> None:
+        row = trial.row
+        if row.state.final:
+            row.rev = row.ended = rev
+            row.curve, row.revs = None, ()  # the history has it
+            self.history.tell(trial.number, rev)
+        else:
+            row.ended = 0
+            row.turn(rev, row.state, until=row.until, attempt=row.attempt, seen=row.seen)
+        self.history.apply(row)
 
     def settle(self) -> None:
         """Write the ends of trials that the store could not take when they came."""
@@ -412,18 +422,10 @@ class Session:
         declared = {} if self.history.space.open else trial.row.config
         return {**declared, **trial.asked}
 
-    def _curve(self, trial: Trial) -> dict[str, tuple[list[int], list[float]]]:
-        found = {}
-        for name, curve in self.history.curves.items():
-            steps, values = curve.of(trial.number)
-            if len(steps):
-                found[name] = (steps.tolist(), values.tolist())
-        return found
-
     def curve(self, trial: Trial) -> dict[str, tuple[list[int], list[float]]]:
         """Every metric that a trial reported: (steps, values)."""
         with self._lock:
-            return self._curve(trial)
+            return metrics_of(self.history.curves, trial.number)
 
     def _forget(self, trial: Trial) -> None:
         for kept in (self.live, self._pending, self._flushed_at, self._judged, self._unsettled):

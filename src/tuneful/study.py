@@ -18,6 +18,7 @@ from tuneful import display, frames
 from tuneful.arguments import callables_of, count_of, goal_of, json_of, seconds_of, seed_of
 from tuneful.checkpoints import Checkpoints
 from tuneful.errors import SpaceError, StoreError, StudyError, TunefulError
+from tuneful.explain import Explanation, explained
 from tuneful.goals import Goals, bounds_of, describe, goals_from_json, goals_to_json, objectives_of
 from tuneful.history import History, Limits, Row, State
 from tuneful.lookup import pruner_of, scheduler_of, searcher_of
@@ -147,8 +148,8 @@ class Study:
             spaces[version] = wanted  # with the very objects of its options
         history = History(spaces[version], objectives, bounds, seed=kept.form["seed"])
         history.space_number = version
-        for space in spaces.values():
-            history.learn(space)
+        for number, space in spaces.items():
+            history.learn(space, number)
         folder = checkpoints if checkpoints is not None or path is None else _checkpoints_beside(path, name)
         self._session = Session(
             store,
@@ -338,6 +339,23 @@ class Study:
                 raise StudyError(f"No trial that is done satisfies the constraints: {counts}.")
             raise StudyError(f"No trial is done yet: {counts}.")
         return self._records([best])[0]
+
+    def explain(self, number: int) -> Explanation:
+        """Why a trial has the config it has, and whether the searcher proposes it again from what was known then.
+
+        Raises:
+            StudyError: there is no such trial.
+
+        >>> study = Study({"x": [0, 1, 2, 3]}, search="grid", seed=0)
+        >>> trial = study.ask()
+        >>> print(study.explain(0))
+        trial       0: proposed by grid
+          x = 0
+        why         index: 0
+        had seen    revision 1: no trials
+        once more   the same config
+        """
+        return explained(self._session.history, getattr(self._schedule, "searcher", self._search), number)
 
     @property
     def front(self) -> Records:

@@ -4,11 +4,12 @@ import math
 import pickle
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuneful.history import Curves, History, Objective, State
-from tuneful.history.curves import metrics_of
+from tuneful.history import UNTOLD, Curves, History, Objective, State, curves
+from tuneful.history.curves import metrics_of, revisions_of
 from tuneful.space import Float, Space
 from tuneful.testing.histories import begin, end, rebuilt
 
@@ -153,6 +154,53 @@ def test_a_copy_of_some_points_can_grow_by_itself():
     assert early.of(0)[1].tolist() == [1.0, 2.0]
     assert len(early.of(1)[0]) == 6
     assert len(curve.copy(curve.rev > 99)) == 0
+
+
+@calm
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "extend", "drop", "step", "tell", "untold"]), st.integers(0, 5)), max_size=60
+    )
+)
+def test_points_are_found_by_trial_however_many_there_are(events):
+    curve, known = Curves(), []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(curves, "_SCANNED", 3)  # sorts them all the time
+        for at, (what, trial) in enumerate(events, 1):
+            if what == "add":
+                curve.add(trial, at, float(at), UNTOLD)
+                known.append([trial, at, float(at), UNTOLD])
+            elif what == "extend":
+                curve.extend(trial, [at, at + 1], [0.5, 0.25], np.array([at, at + 9]))
+                known += [[trial, at, 0.5, at], [trial, at + 1, 0.25, at + 9]]
+            elif what == "drop":
+                curve.drop(trial, at // 2)
+                known = [point for point in known if point[0] != trial or point[1] <= at // 2]
+            elif what == "step":
+                curve.drop_step(trial, at - 1)
+                known = [point for point in known if point[:2] != [trial, at - 1]]
+            elif what == "tell":
+                curve.tell(trial, at)
+                known = [[*p[:3], at] if p[0] == trial and p[3] == UNTOLD else p for p in known]
+            else:
+                curve.drop_untold(trial)
+                known = [point for point in known if point[0] != trial or point[3] != UNTOLD]
+            columns = (curve.trial, curve.step, curve.value, curve.rev)
+            assert [list(p) for p in zip(*(c.tolist() for c in columns), strict=True)] == known
+            for one in range(7):
+                mine = sorted((p[1:] for p in known if p[0] == one), key=lambda p: p[0])
+                assert [list(p) for p in zip(*(c.tolist() for c in curve.points(one)), strict=True)] == mine
+
+
+def test_a_finished_trial_may_tell_when_each_step_became_known():
+    history = history_of(1)
+    row = history.row(0)
+    row.state, row.ended, row.revs = State.DONE, 9, [4, 0, 6]
+    row.curve = {"loss": ([1, 2, 3, 4], [0.1, 0.2, 0.3, 0.4]), "accuracy": ([3], [0.5])}
+    history.apply(row)
+    assert history.curves["loss"].rev.tolist() == [4, 9, 6, 9]
+    assert history.curves["accuracy"].rev.tolist() == [6]
+    assert revisions_of(history.curves, 0) == [4, 9, 6, 9]
 
 
 def test_all_metrics_of_a_trial_can_be_taken_out():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tuneful.history import Bound, Checkpoint, History, Limits, Objective, Row, State
 from tuneful.space import Float, Space
-from tuneful.testing.histories import begin, end
+from tuneful.testing.histories import begin, end, rebuilt
 
 SPACE = Space({"x": Float(0, 1)})
 TWO = (Objective("loss"), Objective("accuracy", maximize=True))
@@ -231,6 +231,16 @@ def test_constraints_are_broken_by_what_is_beyond_them_and_not_by_what_is_unknow
     assert np.allclose(history.violations[:2], [[-1, -0.05], [1, -0.05]])
     assert np.isnan(history.violations[2:, 0]).all()
     assert history.feasible.tolist() == [True, False, False, True]
+
+
+def test_a_constrained_metric_that_is_nan_breaks_the_constraint_once_the_trial_is_done():
+    history = History(SPACE, (Objective("loss"),), [Bound("memory", 4.0), Bound("recall", 0.9, at_least=True)])
+    for k, state in enumerate([State.DONE, State.PRUNED, State.FAILED]):
+        end(history, begin(history, {"x": k / 10}), {"loss": k, "memory": math.nan, "recall": math.nan}, state)
+    end(history, begin(history, {"x": 0.9}), {"loss": 5.0, "memory": 1.0, "recall": 1.0})
+    assert history.violations[0].tolist() == rebuilt(history).violations[0].tolist() == [math.inf, math.inf]
+    assert history.feasible.tolist() == [False, True, True, True]
+    assert history.best == 3
 
 
 # The best

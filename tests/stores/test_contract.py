@@ -23,7 +23,7 @@ from contract import (
 )
 
 from tuneful.errors import StudyNotFound
-from tuneful.history import Checkpoint, State
+from tuneful.history import Checkpoint, Moment, State
 from tuneful.protocols import Claim, Outcome
 
 NAMES = {
@@ -191,6 +191,9 @@ def test_every_fact_of_a_trial_comes_back(place, store):
         seen=17,
         settings={"workers": 4},
         started=1.5,
+        past=(Moment(3, State.RUNNING, None, 0, 1, 0.0, 2), Moment(7, State.PAUSED, 9, 9, 1, 0.1, 0)),
+        proposed=(2, {"a": 1, "b": math.inf}),
+        limits=(50, None),
     )
     rev, _ = store.create("s", [made], None)
     assert known(place.store()) == replace(made, rev=rev, born=rev)
@@ -246,8 +249,9 @@ def test_a_waiting_trial_can_be_claimed(place, store, state):
     rev, claim = store.claim("s", replace(before, until=9, seen=4), "w")
     after = known(place.store())
     assert (claim.number, claim.attempt) == (0, 1)
-    assert (after.state, after.attempt, after.until, after.seen) == (State.RUNNING, 1, 9, 4)
-    assert (after.rev, after.begun) == (rev, rev)
+    assert (after.state, after.attempt, after.until) == (State.RUNNING, 1, 9)
+    assert (after.rev, after.begun, after.seen) == (rev, rev, before.seen)
+    assert after.past == (Moment(rev, State.RUNNING, 9, 0, 1, 0.0, 4),)
     assert after.started > 0
     assert store.claim_of("s", 0) == claim
 
@@ -422,6 +426,80 @@ def test_reports_are_seen_while_a_trial_runs_and_become_its_curve(place, store):
     rows, reports = everything(place.store())
     assert reports == []
     assert rows[0].curve == curve
+
+
+def test_what_a_finished_trial_reported_is_told_no_more(store):
+    """Not even if the one who ended it did not know of it."""
+    made, claim = started(store)
+    store.report("s", claim, replace(made, step=1), [reported(0, 1)])
+    store.finish("s", claim, done(made, curve={"value": ([1], [5.0])}, reported=False))
+    rows, reports = everything(store)
+    assert (rows[0].curve, reports) == ({"value": ([1], [5.0])}, [])
+
+
+@pytest.mark.parametrize("revs", [(), [4], [4, 4, 9], [0, 4, 0, 7], [0, 0, 0, 3, 3, 3, 1]])
+def test_when_the_steps_of_a_curve_became_known_comes_back(place, store, revs):
+    made, claim = started(store)
+    steps = list(range(1, 8))
+    curve = {"value": (steps, [0.5] * 7), "loss": (steps[:3], [1.0] * 3)}
+    store.finish("s", claim, done(made, curve=curve, revs=revs))
+    assert list(known(place.store()).revs) == list(revs)
+
+
+def test_every_start_and_every_pause_is_remembered(place, store):
+    made, claim = started(store, until=3, seen=17)
+    began = known(store).begun
+    store.report("s", claim, replace(made, step=2, cost=0.5), [reported(0, 2)])
+    paused = store.finish("s", claim, Outcome(replace(made, state=State.PAUSED, step=3, cost=0.1 + 0.2)))
+    again, claim = store.claim("s", replace(known(store), until=9, seen=paused), "w")
+    after = known(place.store())
+    assert after.past == (
+        Moment(began, State.RUNNING, 3, 0, 1, 0.0, 17),
+        Moment(paused, State.PAUSED, 3, 3, 1, 0.1 + 0.2, 17),
+        Moment(again, State.RUNNING, 9, 3, 2, 0.1 + 0.2, paused),
+    )
+    store.finish("s", claim, done(after, step=9))
+    assert known(place.store()).past == after.past
+    assert (after.rev, after.seen) == (again, 17)
+
+
+def test_a_trial_that_runs_through_has_no_past(store):
+    made, claim = started(store)
+    store.report("s", claim, replace(made, step=1), [reported(0, 1)])
+    store.finish("s", claim, done(made))
+    assert known(store).past == ()
+
+
+def test_the_config_that_was_proposed_is_kept_when_it_changes(place, store):
+    made, claim = started(store, config={"x": 0.5}, space=0)
+    first, second = replace(made, config={"x": 0.5, "y": "数"}, space=1), replace(made, config={"z": 1}, space=2)
+    store.report("s", claim, first, [], config_changed=True)
+    assert known(place.store()).proposed == (0, {"x": 0.5})
+    store.finish("s", claim, done(second, config_changed=True))
+    found = known(place.store())
+    assert (found.space, found.config, found.proposed) == (2, {"z": 1}, (0, {"x": 0.5}))
+
+
+def test_the_space_that_was_proposed_for_is_kept_when_only_it_changes(place, store):
+    made, claim = started(store, config={"x": 0.5}, space=0)
+    store.report("s", claim, made, [])
+    assert known(store).proposed is None
+    store.finish("s", claim, done(replace(made, space=3)))
+    assert known(place.store()).proposed == (0, {"x": 0.5})
+
+
+def test_a_new_space_ends_what_is_told_at_once_so_that_its_revision_is_known(store):
+    revs = []
+    for version in (1, 2):
+        store.create("s", [row(2 * version - 2)], None)
+        revs.append(store.grow("s", version, SPACE))
+        store.create("s", [row(2 * version - 1)], None)
+    told, rev, more = [], 0, True
+    while more:
+        changes = store.sync("s", rev)
+        told.append(([version for version, _ in changes.spaces], changes.rev, [found.number for found in changes.rows]))
+        rev, more = changes.rev, changes.more
+    assert told == [([0, 1], revs[0], [0]), ([2], revs[1], [1, 2]), ([], revs[1] + 1, [3])]
 
 
 def test_a_step_reported_again_is_replaced(store):

@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 
 import pytest
-from contract import FORM, PLACES, SPACE, reported, row
+from contract import FORM, PLACES, SPACE, everything, reported, row
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -78,8 +78,7 @@ class Machine(RuleBasedStateMachine):
         waiting = [n for n, found in self.rows.items() if found.state in (State.QUEUED, State.PAUSED)]
         number = (waiting or list(self.rows))[pick % len(waiting or self.rows)]
         known = self.rows[number]  # perhaps out of date
-        current = self.stores[0].sync("s", 0).rows
-        fresh = next(found for found in current if found.number == number).rev == known.rev
+        fresh = everything(self.stores[0])[0][number].rev == known.rev
         claimed = self.store(which).claim("s", replace(known, until=until), worker)
         model = self.model[number]
         may = fresh and model.state in (State.QUEUED, State.PAUSED)
@@ -153,15 +152,17 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def read(self):
-        changes = self.stores[1].sync("s", self.rev)
-        assert changes.rev >= self.rev
-        for found in changes.rows:
-            self.rows[found.number] = found
-            if found.state.final or found.attempt > 1:
-                self.reports[found.number] = {}
-        for _, report in changes.reports:
-            self.reports.setdefault(report.number, {})[report.step] = report.metrics["value"]
-        self.rev = changes.rev
+        more = True
+        while more:
+            changes = self.stores[1].sync("s", self.rev)
+            assert changes.rev >= self.rev
+            for found in changes.rows:
+                self.rows[found.number] = found
+                if found.state.final or found.attempt > 1:
+                    self.reports[found.number] = {}
+            for _, report in changes.reports:
+                self.reports.setdefault(report.number, {})[report.step] = report.metrics["value"]
+            self.rev, more = changes.rev, changes.more
         assert sorted(self.rows) == list(range(len(self.model)))
         for number, model in enumerate(self.model):
             found = self.rows[number]

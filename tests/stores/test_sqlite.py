@@ -1,17 +1,20 @@
 """What is particular to a SQLite file: its journal, the gate, forks, formats."""
 
 import ast
+import json
 import os
 import signal
 import sqlite3
 import threading
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 
 import pytest
 from contract import FORM, SPACE, begun, done, everything, known, process, reported, row, running, started
 
+import tuneful as tn
 from tuneful.errors import StoreBusy, StoreError, StoreFull
-from tuneful.history import State
+from tuneful.history import Moment, Report, State
 from tuneful.stores import SqliteStore, connection, locks, schema, sqlite
 
 
@@ -225,7 +228,104 @@ def test_another_programs_lock_is_waited_for_and_then_told(path, monkeypatch):
         assert store.create("s", [row(0)], None) is not None
 
 
+def test_a_transaction_that_was_broken_off_does_not_block_the_next(store):
+    """As Ctrl-C may do in a notebook, between two lines of ours."""
+    for durable in (False, True):
+        broken = store._connection.write(durable=durable)
+        broken.__enter__().execute("INSERT INTO meta VALUES ('half', 'done')")
+        assert store.studies() == ["s"]
+        made, claim = started(store, len(everything(store)[0]))
+        with store._connection.write(durable=durable) as db:
+            db.execute("UPDATE trial SET cost = 7.0 WHERE number = ?", (made.number,))
+            broken.gen.close()  # as the collector does, whenever it comes to it
+        assert known(store, made.number).cost == 7.0
+        assert store.finish("s", claim, done(made, cost=8.0)) is not None
+        with closing(sqlite3.connect(store.path)) as other:
+            assert other.execute("SELECT count(*) FROM meta WHERE key = 'half'").fetchone() == (0,)
+
+
+# A file of version 1
+
+
+def first_version(path):
+    """A file as version 1 wrote it: a finished trial with a curve, one that runs and has reported, one that waits."""
+    with closing(sqlite3.connect(path)) as db:
+        for statement in filter(str.strip, schema.MIGRATIONS[0].split(";")):
+            db.execute(statement)
+        db.execute("INSERT INTO meta VALUES ('uuid', 'u')")
+        db.execute("INSERT INTO study VALUES (1, 's', ?, 1.0)", (json.dumps(FORM),))
+        db.execute("INSERT INTO head VALUES (1, 3, 9)")
+        db.execute("INSERT INTO space VALUES (1, 0, 1, ?)", (json.dumps(SPACE),))
+        trial = (
+            "INSERT INTO trial (number, rev, state, config, space, born, begun, ended, until, step, attempt, began, "
+            "metrics, cost, imported, why, seen, started, finished, curve, worker, token, told_by, id, study) "
+            "VALUES (?, ?, ?, ?, 0, ?, ?, ?, NULL, ?, ?, 0, ?, 0.5, 0, ?, ?, 1.0, ?, ?, ?, ?, ?, ?, 1)"
+        )
+        why, curve = '{"searcher":"random"}', '{"value":[[1,2],[0.5,0.25]]}'
+        ended = (0, 6, 3, '{"x":0.1}', 2, 2, 6, 2, 1, '{"value":0.25}', why, 1, 2.0, curve, None, None, "t0", 1 << 40)
+        runs = (1, 8, 1, '{"x":0.2}', 4, 4, 0, 1, 1, None, why, 3, None, None, "w", "t1", None, (1 << 40) + 1)
+        waits = (2, 9, 0, '{"x":0.3}', 9, 0, 0, 0, 0, None, None, 8, None, None, None, None, None, (1 << 40) + 2)
+        for row in (ended, runs, waits):
+            db.execute(trial, row)
+        db.execute("INSERT INTO report VALUES (?, 1, 1, 8, 1, ?)", ((1 << 40) + 1, '{"value":0.75}'))
+        db.execute(f"PRAGMA application_id = {schema.APPLICATION}")
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+
+
+def test_a_file_of_version_1_is_read_and_goes_on(tmp_path):
+    first_version(tmp_path / "old.db")
+    with closing(SqliteStore(tmp_path / "old.db")) as store:
+        rows, reports = everything(store)
+        assert [(r.number, r.state, r.config["x"]) for r in rows.values()] == [
+            (0, State.DONE, 0.1),
+            (1, State.RUNNING, 0.2),
+            (2, State.QUEUED, 0.3),
+        ]
+        assert (rows[0].curve, list(rows[0].revs)) == ({"value": ([1, 2], [0.5, 0.25])}, [])
+        assert reports == [(8, Report(1, 1, {"value": 0.75}))]
+        assert {(r.past, r.proposed, r.limits) for r in rows.values()} == {((), None, (None, None))}
+        rev, claim = store.claim("s", rows[2], "w2")
+        assert store.finish("s", claim, done(rows[2], curve={"value": ([1], [1.0])}, revs=[rev])) == rev + 1
+        assert known(store, 2).revs == [rev]
+    assert pragma(tmp_path / "old.db", "user_version") == 2
+
+
+def test_the_points_of_a_file_of_version_1_became_known_when_their_trial_ended(tmp_path):
+    first_version(tmp_path / "old.db")
+    with closing(tn.open_study(tmp_path / "old.db#s")) as study:
+        curve = study.history.curves["value"]
+        assert sorted(zip(curve.trial.tolist(), curve.rev.tolist(), strict=True)) == [(0, 6), (0, 6), (1, 8)]
+        assert len(study.history.as_of(5).curve(0)[0]) == 0
+
+
 # Workers and their slots
+
+
+def test_a_trial_that_was_given_up_remembers_when(store):
+    made, claim = started(store, worker="lost", until=5)
+    store.report("s", claim, replace(made, step=2, cost=1.5), [reported(0, 1), reported(0, 2)])
+    store.beat("lost", -1.0)
+    assert SqliteStore(store.path).reap() == 1
+    found = known(store)
+    assert found.past[-1] == Moment(found.rev, State.QUEUED, 5, 2, 1, 1.5, 0)
+    assert [moment.state for moment in found.past] == [State.RUNNING, State.QUEUED]
+
+
+def test_a_trial_that_is_lost_for_good_keeps_when_its_reports_became_known(store):
+    made, claim = started(store, worker="lost")
+    revs = []
+    for attempt in (1, 2, 3):
+        if attempt > 1:
+            _, claim = store.claim("s", known(store), "lost")
+        told = [reported(0, step) for step in (2 * attempt - 1, 2 * attempt)]
+        revs.append(store.report("s", claim, replace(made, step=2 * attempt, began=2 * attempt - 2), told))
+        store.beat("lost", -1.0)
+        with closing(SqliteStore(store.path)) as other:
+            other.reap()
+    found = known(store)
+    assert (found.state, found.curve["value"][0]) == (State.FAILED, [1, 2, 3, 4, 5, 6])
+    assert found.revs == [rev for rev in revs for _ in range(2)]
 
 
 def test_a_worker_whose_start_could_not_be_written_holds_nothing(store, path, monkeypatch):
@@ -469,7 +569,7 @@ def test_a_newer_file_is_refused_and_left_alone(store, path):
         SqliteStore(path).close()
     before = path.read_bytes()
     with pytest.raises(
-        StoreError, match=r"studies\.db was written by a newer Tuneful \(format 2; .* up to 1\). Install"
+        StoreError, match=r"studies\.db was written by a newer Tuneful \(format 3; .* up to 2\). Install"
     ):
         SqliteStore(path)
     assert path.read_bytes() == before

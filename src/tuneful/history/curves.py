@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+UNTOLD = int(np.iinfo(np.int64).max)  # the revision of what only the process knows that reported it
+_SCANNED = 4096  # points that are looked through one by one before they are sorted by trial
+
 
 class Curves:
     """The points (trial, step, value) of one metric, in the order in which they became known."""
@@ -21,6 +24,10 @@ class Curves:
         self._step: Ints = np.empty(64, dtype=np.int64)
         self._rev: Ints = np.empty(64, dtype=np.int64)
         self._value: Array = np.empty(64)
+        # The first `_sorted` points by trial: those of trial t are _order[_starts[t] : _starts[t + 1]].
+        self._sorted = 0
+        self._order: NDArray[np.intp] = np.empty(0, dtype=np.intp)
+        self._starts: NDArray[np.intp] = np.zeros(1, dtype=np.intp)
 
     def __len__(self) -> int:
         return self._n
@@ -53,8 +60,8 @@ class Curves:
         self._trial[n], self._step[n], self._value[n], self._rev[n] = trial, step, value, rev
         self._n += 1
 
-    def extend(self, trial: int, steps: Sequence[int], values: Sequence[float], rev: int) -> None:
-        """A whole curve."""
+    def extend(self, trial: int, steps: Sequence[int], values: Sequence[float], rev: int | Ints) -> None:
+        """A whole curve, with one revision or with one for each step."""
         count = len(steps)
         if self._n + count > len(self._trial):
             self._grow(count)
@@ -64,22 +71,34 @@ class Curves:
 
     def drop(self, trial: int, after: int) -> None:
         """Forget the points of `trial` beyond step `after`."""
-        self.keep(~((self.trial == trial) & (self.step > after)))
+        places = self._places(trial)
+        self._remove(places[self._step[places] > after])
 
-    def keep(self, which: NDArray[np.bool_]) -> None:
-        """Forget all points but those of `which` (p,)."""
-        kept = int(np.count_nonzero(which))
-        if kept < self._n:
-            for column in (self._trial, self._step, self._rev, self._value):
-                column[:kept] = column[: self._n][which]
-            self._n = kept
+    def drop_step(self, trial: int, step: int) -> None:
+        """Forget what `trial` reported at `step`."""
+        places = self._places(trial)
+        self._remove(places[self._step[places] == step])
+
+    def drop_untold(self, trial: int) -> None:
+        """Forget the points of `trial` that only this process knows."""
+        places = self._places(trial)
+        self._remove(places[self._rev[places] == UNTOLD])
+
+    def tell(self, trial: int, rev: int) -> None:
+        """The points of `trial` that only this process knew became known to all at `rev`."""
+        places = self._places(trial)
+        self._rev[places[self._rev[places] == UNTOLD]] = rev
 
     def of(self, trial: int) -> tuple[Ints, Array]:
         """The (steps, values) of one trial, in order of step."""
-        mine = self.trial == trial
-        steps, values = self.step[mine], self.value[mine]
-        order = np.argsort(steps, kind="stable")
-        return steps[order], values[order]
+        steps, values, _ = self.points(trial)
+        return steps, values
+
+    def points(self, trial: int) -> tuple[Ints, Array, Ints]:
+        """The (steps, values, revisions) of one trial, in order of step."""
+        places = self._places(trial)
+        places = places[np.argsort(self._step[places], kind="stable")]
+        return self._step[places], self._value[places], self._rev[places]
 
     def at(self, step: int, n: int) -> Array:
         """The value that each of `n` trials had at `step`, (n,); NaN where it has not got there."""
@@ -103,6 +122,33 @@ class Curves:
         other._rev, other._value = self.rev[which], self.value[which]
         return other
 
+    def _places(self, trial: int) -> NDArray[np.intp]:
+        """Where the points of a trial are, in the order in which they became known."""
+        if self._n - self._sorted > _SCANNED + self._sorted // 32:  # a share of all: so sorting costs each point little
+            self._sort()
+        late = self._sorted + np.flatnonzero(self._trial[self._sorted : self._n] == trial)
+        if trial >= len(self._starts) - 1:
+            return late
+        return np.concatenate([self._order[self._starts[trial] : self._starts[trial + 1]], late])
+
+    def _sort(self) -> None:
+        self._sorted = self._n
+        self._order = np.argsort(self.trial, kind="stable")
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(self.trial))])
+
+    def _remove(self, places: NDArray[np.intp]) -> None:
+        if not len(places):
+            return
+        first = int(places.min())
+        kept = np.ones(self._n - first, dtype=bool)
+        kept[places - first] = False
+        for column in (self._trial, self._step, self._rev, self._value):
+            left = column[first : self._n][kept]
+            column[first : first + len(left)] = left
+        self._n -= len(places)
+        if first < self._sorted:
+            self._sorted, self._starts = 0, np.zeros(1, dtype=np.intp)
+
     def _grow(self, count: int) -> None:
         room = max(2 * len(self._trial), self._n + count)
         self._trial, self._step = _wider(self._trial, room), _wider(self._step, room)
@@ -123,3 +169,12 @@ def metrics_of(curves: Mapping[str, Curves], trial: int) -> dict[str, tuple[list
         if len(steps):
             found[name] = (steps.tolist(), values.tolist())
     return found
+
+
+def revisions_of(curves: Mapping[str, Curves], trial: int) -> list[int]:
+    """When the steps that `trial` reported became known, by step: a revision each, 0 for not yet to all."""
+    found: dict[int, int] = {}
+    for curve in curves.values():
+        steps, _, revs = curve.points(trial)
+        found.update(zip(steps.tolist(), revs.tolist(), strict=True))
+    return [0 if found[step] == UNTOLD else found[step] for step in sorted(found)]

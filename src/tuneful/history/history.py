@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from tuneful.history.curves import Curves
 from tuneful.history.job import Bound, Limits, Objective
+from tuneful.history.past import facts_at, texts_at
 from tuneful.history.ranking import ranks, undominated
-from tuneful.history.row import Checkpoint, Row, State
+from tuneful.history.row import Checkpoint, Curve, Row, State
 from tuneful.history.vocabulary import Vocabulary
 from tuneful.space import Config, Scalar, Space
 
@@ -39,8 +41,10 @@ _COLUMNS: dict[str, tuple[type, float]] = {
     "cost": (np.float64, 0.0),
     "started_at": (np.float64, np.nan),
     "finished_at": (np.float64, np.nan),
+    "most_trials": (np.float64, np.inf),
+    "most_steps": (np.float64, np.inf),
 }
-_TEXTS = ("why", "note", "error", "settings", "saved", "imported")
+_TEXTS = ("why", "note", "error", "settings", "saved", "imported", "past", "proposed")
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -62,6 +66,9 @@ class History:
         reached: The last step each has reported, (n,); `until`, the one it may go to (inf: to the end).
         born, begun, ended: The revision at which each was recorded, first started and finished (0: not yet),
             (n,): the order of starting and of finishing.
+        seen: The revision that was known when each was proposed, (n,); `most_trials`, `most_steps`, the limits it
+            was proposed under (inf: none).
+        space_version: The version of the space that each is of, (n,).
         repeat_of, parent, parent_step: Which trial it repeats, or was forked from and where; -1 for none.
         cost: Seconds of training, (n,).
         version: Changes whenever anything does.
@@ -72,6 +79,7 @@ class History:
     reached: Ints
     until: Array
     attempt: Ints
+    seen: Ints
     born: Ints
     begun: Ints
     ended: Ints
@@ -83,6 +91,8 @@ class History:
     cost: Array
     started_at: Array
     finished_at: Array
+    most_trials: Array
+    most_steps: Array
 
     def __init__(
         self,
@@ -115,6 +125,7 @@ class History:
         self._unfinished: set[int] = set()
         self._memo: dict[Hashable, tuple[int, Any]] = {}
         self._vocabulary = Vocabulary(space)
+        self._spaces: dict[int, tuple[int, Space]] = {0: (0, space)}  # by version, with the revision of each
 
     def __len__(self) -> int:
         return self._n
@@ -149,7 +160,7 @@ class History:
 
     @property
     def violations(self) -> Array:
-        """By how much each trial breaks each constraint, (n, k); at most 0 is feasible."""
+        """By how much each trial breaks each constraint, (n, k); at most 0 is feasible, NaN unknown, inf a NaN."""
         return self._violations[: self._n]
 
     @property
@@ -218,12 +229,12 @@ class History:
             born=at["born"],
             begun=at["begun"],
             ended=at["ended"],
-            until=None if np.isinf(until) else int(until),
+            until=_whole(until),
             step=at["reached"],
             attempt=at["attempt"],
             began=at["began"],
             saved=self.text("saved", trial),
-            values={name: float(v[trial]) for name, v in self.metrics.items() if not np.isnan(v[trial])},
+            values=self._values(trial),
             cost=at["cost"],
             parent=None if parent < 0 else Checkpoint(parent, at["parent_step"]),
             repeat_of=None if repeat_of < 0 else repeat_of,
@@ -235,7 +246,15 @@ class History:
             error=self.text("error", trial),
             started=None if np.isnan(at["started_at"]) else at["started_at"],
             finished=None if np.isnan(at["finished_at"]) else at["finished_at"],
+            past=self._texts["past"].get(trial, ()),
+            proposed=self._texts["proposed"].get(trial),
+            limits=(_whole(at["most_trials"]), _whole(at["most_steps"])),
         )
+
+    def _values(self, trial: int) -> dict[str, float]:
+        values = {name: float(v[trial]) for name, v in self.metrics.items() if not np.isnan(v[trial])}
+        broken = zip(self.bounds, np.isinf(self._violations[trial]), strict=True)
+        return {bound.metric: math.nan for bound, nan in broken if nan} | values
 
     def contains(self, config: Mapping[str, Scalar]) -> bool:
         """Whether some trial has this config already."""
@@ -290,32 +309,61 @@ class History:
         """Keep what is dear to compute for the next call. It must not change any decision."""
         self._memo[key] = (self.version, value)
 
-    def as_of(self, rev: int) -> History:
-        """What was known at revision `rev`: later trials, results and reports are gone."""
-        past = History(self.space, self.objectives, self.bounds, seed=self.seed, limits=self.limits)
+    def as_of(self, rev: int, space: int | None = None) -> History:
+        """What was known at revision `rev`: later trials, results, reports and parameters are gone.
+
+        A trial that went on or ended later has the config it was proposed with, and the cost of when it was last
+        paused. Two things are not kept: what an attempt reported beyond the checkpoint from which the next one went
+        on, and the first of two reports of one step.
+
+        Args:
+            rev: The revision.
+            space: The version of the space to encode for; by default the one that was searched then.
+        """
+        version = self._space_at(rev) if space is None else space
+        past = History(self._spaces[version][1], self.objectives, self.bounds, seed=self.seed, limits=self.limits)
         n = int(np.searchsorted(self.born, rev, side="right"))
-        past._n, past.rev, past.version = n, rev, self.version
-        past._vocabulary = self._vocabulary
-        past._facts = store = {name: column[:n].copy() for name, column in self._facts.items()}
+        past._n, past.rev, past.version, past.space_number = n, rev, self.version, version
         later = (self.ended[:n] > rev) | (self.ended[:n] == 0)
-        begun = (store["begun"] > 0) & (store["begun"] <= rev)
-        store["state"][later] = np.where(begun, State.RUNNING, State.QUEUED)[later]
-        store["ended"][later], store["finished_at"][later] = 0, np.nan
-        store["begun"][~begun] = 0
-        past._y, past._violations = self._y[:n].copy(), self._violations[:n].copy()
-        past._y[later], past._violations[later] = np.nan, np.nan
-        past.metrics = {name: np.where(later, np.nan, values[:n]) for name, values in self.metrics.items()}
+        past._spaces = {number: known for number, known in self._spaces.items() if known[0] <= rev or number == version}
         past.curves = {name: curve.copy((curve.rev <= rev) & (curve.trial < n)) for name, curve in self.curves.items()}
         reached = np.zeros(n, dtype=np.int64)
         for curve in past.curves.values():
             np.maximum.at(reached, curve.trial, curve.step)
-        store["reached"][later] = reached[later]
-        store["attempt"][~begun], store["cost"][~begun], store["started_at"][~begun] = 0, 0.0, np.nan
-        past.started = int(np.count_nonzero(begun & store["distinct"]))
-        past._texts = {k: {t: v for t, v in d.items() if t < n} for k, d in self._texts.items()}
-        past._texts["error"] = {t: v for t, v in past._texts["error"].items() if not later[t]}
+        past._texts = texts_at(self._texts, rev, later)
+        past._facts = facts_at(self._facts, rev, later, reached, past._texts)
+        self._propose_again(past, later)
+        past._y, past._violations = self._y[:n].copy(), self._violations[:n].copy()
+        past._y[later], past._violations[later] = np.nan, np.nan
+        past.metrics = {name: np.where(later, np.nan, values[:n]) for name, values in self.metrics.items()}
+        past.started = int(np.count_nonzero((past.begun > 0) & past.distinct))
         past._unfinished = set(np.flatnonzero(later).tolist())
+        for trial, (step, attempt) in list(past._texts["saved"].items()):
+            if step > past.reached[trial] or attempt > past.attempt[trial]:
+                del past._texts["saved"][trial]
         return past
+
+    def _space_at(self, rev: int) -> int:
+        """The version of the space that was searched at `rev`."""
+        if self.space_number not in self._spaces or self._spaces[self.space_number][0] <= rev:
+            return self.space_number
+        return max((version for version, (since, _) in self._spaces.items() if since <= rev), default=min(self._spaces))
+
+    def _propose_again(self, past: History, later: Flags) -> None:
+        """Give the trials of a past their configs of then; those of now, if they are the same."""
+        known = self._texts["proposed"].items()
+        proposed = {trial: first for trial, first in known if trial < len(later) and later[trial]}
+        for trial, (version, _) in proposed.items():
+            past._facts["space_version"][trial] = version
+        if past.space_number == self.space_number and not proposed:
+            past._vocabulary = self._vocabulary
+            return
+        for version in sorted({*past._spaces, *past.space_version.tolist()} & self._spaces.keys()):
+            past._vocabulary.learn(self._spaces[version][1])
+        if len(past):
+            trials = range(len(past))
+            configs = [proposed[trial][1] if trial in proposed else self.config(trial) for trial in trials]
+            past._vocabulary.put_new(np.array(trials), configs)
 
     # What the study writes
 
@@ -364,11 +412,11 @@ class History:
         self.version += 1
 
     def report(self, trial: int, step: int, metrics: Mapping[str, float], rev: int | None = None) -> None:
-        """Take in what a trial reported at `step`."""
+        """Take in what a trial reported at `step`, known since `rev`; `UNTOLD`, if others do not know it yet."""
         at = self.rev if rev is None else rev
         if step <= self._facts["reached"][trial]:  # reported again: the later word counts
             for curve in self.curves.values():
-                curve.keep(~((curve.trial == trial) & (curve.step == step)))
+                curve.drop_step(trial, step)
         for name, value in metrics.items():
             self._curve(name).add(trial, step, value, at)
         self._facts["reached"][trial] = max(step, int(self._facts["reached"][trial]))
@@ -381,17 +429,31 @@ class History:
         self._facts["reached"][trial] = min(after, int(self._facts["reached"][trial]))
         self.version += 1
 
-    def move_to(self, space: Space, version: int) -> None:
-        """Search `space` from now on; the trials so far stay, encoded for it."""
+    def tell(self, trial: int, rev: int) -> None:
+        """What only this process knew of a trial's curves became known to all at `rev`."""
+        for curve in self.curves.values():
+            curve.tell(trial, rev)
+
+    def take_back(self, trial: int) -> None:
+        """Forget what only this process knows of a trial's curves: it is another's now."""
+        for curve in self.curves.values():
+            curve.drop_untold(trial)
+        self.version += 1
+
+    def move_to(self, space: Space, version: int, rev: int | None = None) -> None:
+        """Search `space` from now on, which is known since `rev`; the trials so far stay, encoded for it."""
         self._vocabulary.move_to(space)
+        self._spaces[version] = self.rev if rev is None else rev, space
         self.space = space
         self.space_number = version
         self.version += 1
         self._memo.clear()
 
-    def learn(self, space: Space) -> None:
-        """Understand the trials of a space that is not the current one."""
+    def learn(self, space: Space, version: int | None = None, rev: int = 0) -> None:
+        """Understand the trials of a space that need not be the current one; as a `version`, known since `rev`."""
         self._vocabulary.learn(space)
+        if version is not None:
+            self._spaces[version] = rev, space
 
     def _take(self, row: Row) -> None:
         """Take in how far a trial has got."""
@@ -405,8 +467,8 @@ class History:
 
     def _finish(self, row: Row) -> None:
         trial = row.number
-        for name, (steps, values) in (row.curve or _NOTHING).items():
-            self._curve(name).extend(trial, steps, values, row.ended)
+        if row.curve:
+            self._take_curve(row, row.curve)
         for name, value in row.values.items():
             if name not in self.metrics:
                 self.metrics[name] = np.full(len(self._y), np.nan)
@@ -417,7 +479,20 @@ class History:
             else:
                 self._y[trial, j] = np.inf if row.state == State.FAILED else np.nan
         for j, bound in enumerate(self.bounds):
-            self._violations[trial, j] = bound.violation(row.values.get(bound.metric, np.nan))
+            value = row.values.get(bound.metric, np.nan)
+            unknown = np.isnan(value) and (row.state != State.DONE or bound.metric not in row.values)
+            self._violations[trial, j] = np.nan if unknown else bound.violation(value)
+
+    def _take_curve(self, row: Row, curves: Mapping[str, Curve]) -> None:
+        if not any(row.revs):
+            for name, (steps, values) in curves.items():
+                self._curve(name).extend(row.number, steps, values, row.ended)
+            return
+        known = np.unique(np.concatenate([steps for steps, _ in curves.values()]))
+        revs = np.full(len(known), row.ended, dtype=np.int64)
+        revs[: len(row.revs)] = [rev or row.ended for rev in row.revs]
+        for name, (steps, values) in curves.items():
+            self._curve(name).extend(row.number, steps, values, revs[np.searchsorted(known, steps)])
 
     def _forget_result(self, trial: int) -> None:
         self._y[trial] = np.nan
@@ -451,7 +526,12 @@ def _facts(row: Row) -> tuple[float, ...]:
         *(row.attempt, row.began, row.seen, row.rev, row.born, row.begun, row.ended, row.space),
         *(-1 if row.repeat_of is None else row.repeat_of, parent, parent_step, row.cost),
         *(np.nan if row.started is None else row.started, np.nan if row.finished is None else row.finished),
+        *(np.inf if limit is None else limit for limit in row.limits),
     )
+
+
+def _whole(number: float) -> int | None:
+    return None if np.isinf(number) else int(number)
 
 
 def _wider(column: Array, room: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,9 @@ class Bound:
     at_least: bool = False
 
     def violation(self, value: float) -> float:
-        """By how much `value` breaks it; at most 0 if it does not."""
+        """By how much `value` breaks it; at most 0 if it does not. NaN breaks it: it is not known to keep it."""
+        if math.isnan(value):
+            return math.inf
         return self.limit - value if self.at_least else value - self.limit
 
 

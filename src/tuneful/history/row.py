@@ -40,6 +40,28 @@ class Checkpoint(NamedTuple):
 Curve = tuple[Sequence[int], Sequence[float]]  # steps, values
 
 
+class Moment(NamedTuple):
+    """How a trial stood from revision `rev` on, until the next moment or its end.
+
+    Attributes:
+        rev: When it became so: it was started, paused, or queued again.
+        state: Where it stood.
+        until: The step it was to train up to; None for as far as the objective goes.
+        step: The last step it had reported.
+        attempt: How often it had been started.
+        cost: Seconds of training, up to then.
+        seen: If it was started, the revision that was known when that was decided.
+    """
+
+    rev: int
+    state: State
+    until: int | None
+    step: int
+    attempt: int
+    cost: float
+    seen: int
+
+
 @dataclass(slots=True)
 class Row:
     """One trial.
@@ -61,11 +83,16 @@ class Row:
         parent: The checkpoint it was forked from.
         repeat_of: The trial of which it repeats the config.
         imported: It was run elsewhere and does not count against limits.
-        note: JSON values of the scheduler; `why`, of the searcher; `seen`, the revision both knew.
+        note: JSON values of the scheduler; `why`, of the searcher; `seen`, the revision both knew when they proposed
+            it, and `limits`, the (trials, total_steps) they were to keep.
         settings: The system settings it ran with.
         error: Why it failed: `type`, `message`, `traceback`.
         started, finished: Unix times in seconds; None before.
         curve: For a finished trial, every metric it reported: (steps, values). None leaves what is known.
+        revs: When the steps of the curve became known, by step: a revision each; 0, or none, for its end.
+        past: The moments at which it was started, paused or queued again; empty if it was started as it was recorded
+            and has run ever since.
+        proposed: The (space, config) it was recorded with, if they are others now.
     """
 
     number: int
@@ -94,11 +121,32 @@ class Row:
     started: float | None = None
     finished: float | None = None
     curve: Mapping[str, Curve] | None = None
+    revs: Sequence[int] = ()
+    past: tuple[Moment, ...] = ()
+    proposed: tuple[int, Config] | None = None
+    limits: tuple[int | None, int | None] = (None, None)
 
     @property
     def distinct(self) -> bool:
         """Whether it counts against a limit of trials: it is no repeat, fork or import."""
         return self.repeat_of is None and self.parent is None and not self.imported
+
+    @property
+    def start(self) -> Moment:
+        """Its first start, if it was started as it was recorded."""
+        return Moment(self.begun, State.RUNNING, self.until, 0, 1, 0.0, self.seen)
+
+    def turn(self, rev: int, state: State, *, until: int | None, attempt: int, seen: int) -> None:
+        """Stand otherwise from `rev` on, and remember how it stood."""
+        past = self.past or ((self.start,) if self.begun else ())
+        self.past = (*past, Moment(rev, state, until, self.step, attempt, self.cost, seen))
+        self.rev, self.state, self.until, self.attempt = rev, state, until, attempt
+
+    def change(self, config: Config, space: int) -> None:
+        """Have another config, of another space; remember those it was recorded with."""
+        if self.proposed is None and (config, space) != (self.config, self.space):
+            self.proposed = self.space, self.config
+        self.config, self.space = config, space
 
 
 class Report(NamedTuple):

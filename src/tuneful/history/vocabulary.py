@@ -39,6 +39,10 @@ class Vocabulary:
         self.learn(space)
         self._space = space
         self._columns = np.array([self._places[path] for path in space.paths], dtype=np.intp)
+        self._choices = [(j, p.path, p.domain) for j, p in enumerate(space.parameters) if isinstance(p.domain, Choice)]
+        numbers = [None if isinstance(p.domain, Choice) else p.domain for p in space.parameters]
+        self._low = np.array([-math.inf if number is None else number.low for number in numbers])
+        self._high = np.array([math.inf if number is None else number.high for number in numbers])
         self._unit = np.empty((0, len(space)))
         self._inside = np.empty(0, dtype=bool)
         self._encoded = 0
@@ -134,12 +138,13 @@ class Vocabulary:
             self._unit = np.vstack([self._unit, np.empty((room - len(self._unit), len(self._space)))])
             self._inside = np.append(self._inside, np.empty(room - len(self._inside), dtype=bool))
         raw = self._raw[start:stop]
-        others = np.setdiff1d(np.arange(raw.shape[1]), self._columns)
-        inside = np.isnan(raw[:, others]).all(axis=1)
-        current = np.empty((stop - start, len(self._space)))
-        for place, parameter in enumerate(self._space.parameters):
-            column, fits = _translated(raw[:, self._columns[place]], self._domains[parameter.path], parameter.domain)
-            current[:, place] = column
+        current = raw[:, self._columns]
+        inside = ~((current < self._low) | (current > self._high)).any(axis=1)
+        if raw.shape[1] > current.shape[1]:
+            others = np.setdiff1d(np.arange(raw.shape[1]), self._columns)
+            inside &= np.isnan(raw[:, others]).all(axis=1)
+        for place, path, choice in self._choices:
+            current[:, place], fits = _translated(current[:, place], self._domains[path], choice)
             inside &= fits
         current[~inside] = np.nan
         self._unit[start:stop] = self._space.encode(current)
@@ -224,15 +229,13 @@ def _positions(domain: Domain) -> Mapping[tuple[type, Scalar], float] | None:
     return {(type(label), label): float(place) for place, label in enumerate(domain.labels)}
 
 
-def _translated(raw: Array, wide: Domain, current: Domain) -> tuple[Array, Flags]:
-    """A column of the vocabulary in the terms of the current domain, and where it fits or is absent."""
+def _translated(raw: Array, wide: Domain, current: Choice) -> tuple[Array, Flags]:
+    """A column of the vocabulary as positions in the current choice, and where it fits or is absent."""
+    assert isinstance(wide, Choice)
+    if wide.keys == current.keys:
+        return raw, np.ones(len(raw), dtype=bool)
     absent = np.isnan(raw)
-    if isinstance(current, Choice):
-        assert isinstance(wide, Choice)
-        if wide.keys == current.keys:
-            return raw, np.ones(len(raw), dtype=bool)
-        places = {key: place for place, key in enumerate(current.keys)}
-        table = np.array([places.get(key, np.nan) for key in wide.keys])
-        column = np.where(absent, np.nan, table[np.where(absent, 0, raw).astype(np.intp)])
-        return column, absent | ~np.isnan(column)
-    return raw, absent | ((raw >= current.low) & (raw <= current.high))
+    places = {key: place for place, key in enumerate(current.keys)}
+    table = np.array([places.get(key, np.nan) for key in wide.keys])
+    column = np.where(absent, np.nan, table[np.where(absent, 0, raw).astype(np.intp)])
+    return column, absent | ~np.isnan(column)

@@ -42,6 +42,7 @@ class Connection:
         self._lock = threading.RLock()
         self._pair: tuple[sqlite3.Connection, sqlite3.Connection] | None = None
         self._closed = False
+        self._turn = 0  # counts the writes
         self._ready()
         _connections.add(self)
 
@@ -49,9 +50,9 @@ class Connection:
     def read(self) -> Iterator[sqlite3.Connection]:
         """A transaction that sees one state of the file."""
         with self._lock:
-            db, _ = self._ready()
+            db, other = self._ready()
             try:
-                _begin(db, "BEGIN")
+                _begin(db, other, "BEGIN")
                 try:
                     yield db
                 finally:
@@ -67,16 +68,17 @@ class Connection:
         A `ROLLBACK` in it undoes it without an error.
         """
         with self._lock:
-            db = self._ready()[durable]
+            other, db = self._ready() if durable else reversed(self._ready())
             with self.locks.gate():
                 try:
-                    _begin(db, "BEGIN IMMEDIATE")
+                    _begin(db, other, "BEGIN IMMEDIATE")
+                    self._turn = turn = self._turn + 1
                     try:
                         yield db
                         if db.in_transaction:
                             db.execute("COMMIT")
                     except BaseException:
-                        if db.in_transaction:
+                        if db.in_transaction and turn == self._turn:  # not that of a later one
                             db.execute("ROLLBACK")
                         raise
                 except sqlite3.Error as error:
@@ -169,9 +171,10 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
-def _begin(db: sqlite3.Connection, how: str) -> None:
-    if db.in_transaction:  # a Ctrl-C broke into this thread's last one
-        db.execute("ROLLBACK")
+def _begin(db: sqlite3.Connection, other: sqlite3.Connection, how: str) -> None:
+    for each in (db, other):
+        if each.in_transaction:  # a Ctrl-C broke into this thread's last one
+            each.execute("ROLLBACK")
     db.execute(how)
 
 

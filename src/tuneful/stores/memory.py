@@ -85,15 +85,15 @@ class MemoryStore:
             if rev == study.rev:
                 return Changes(rev)
             changed = sorted((trial.row for trial in study.trials if trial.row.rev > rev), key=lambda row: row.rev)
-            more = len(changed) >= _PAGE
-            upto = changed[_PAGE - 1].rev if more else study.rev
-            spaces = enumerate(study.spaces)
+            upto = changed[_PAGE - 1].rev if len(changed) >= _PAGE else study.rev
+            # A new space ends a page: so its revision is told.
+            upto = min([upto, *(at for version, (at, _) in enumerate(study.spaces) if version and at > rev)])
             return Changes(
                 upto,
-                [(version, loads(space)) for version, (at, space) in spaces if rev < at <= upto],
-                [_copied(row) for row in changed[:_PAGE]],
+                [(version, loads(space)) for version, (at, space) in enumerate(study.spaces) if rev < at <= upto],
+                [_copied(row) for row in changed[:_PAGE] if row.rev <= upto],
                 [report for trial in study.trials if trial.reports for report in _news(trial, rev, upto)],
-                more,
+                upto < study.rev,
             )
 
     def grow(self, name: str, version: int, space: Mapping[str, Any]) -> int | None:
@@ -131,10 +131,10 @@ class MemoryStore:
             if trial is None or trial.row.rev != row.rev or trial.row.state not in (State.QUEUED, State.PAUSED):
                 return None
             kept = trial.row
-            kept.state, kept.rev, kept.attempt = State.RUNNING, study.bump(), kept.attempt + 1
-            kept.begun, kept.started = kept.begun or kept.rev, kept.started or time.time()
-            kept.until, kept.seen = row.until, row.seen
-            return kept.rev, _claimed(trial, worker)
+            rev = study.bump()
+            kept.turn(rev, State.RUNNING, until=row.until, attempt=kept.attempt + 1, seen=row.seen)
+            kept.begun, kept.started = kept.begun or rev, kept.started or time.time()
+            return rev, _claimed(trial, worker)
 
     def report(
         self, name: str, claim: Claim, row: Row, reports: Sequence[Report], *, config_changed: bool = False
@@ -145,10 +145,8 @@ class MemoryStore:
             if trial is None or trial.token != claim.token:
                 return None
             kept, rev = trial.row, study.bump()
-            kept.rev, kept.step, kept.began, kept.cost, kept.space = rev, row.step, row.began, row.cost, row.space
-            kept.saved = row.saved
-            if config_changed:
-                kept.config = row.config
+            kept.rev, kept.step, kept.began, kept.cost, kept.saved = rev, row.step, row.began, row.cost, row.saved
+            kept.change(row.config if config_changed else kept.config, row.space)
             for step, (_, attempt, _) in list(trial.reports.items()):
                 if attempt < claim.attempt and step > row.began:
                     del trial.reports[step]
@@ -170,16 +168,16 @@ class MemoryStore:
                 if not (given_back and row.state.final):  # else nobody has begun again, and the work counts
                     return None
             final, rev = row.state.final, study.bump()
-            kept.state, kept.rev, kept.ended = row.state, rev, rev if final else 0
-            kept.values, kept.error = row.values, row.error
-            kept.curve = (row.curve or {}) if final else None
-            kept.step, kept.cost, kept.finished, kept.space = row.step, row.cost, row.finished, row.space
-            kept.settings = row.settings
-            if outcome.config_changed:
-                kept.config = row.config
-            trial.worker, trial.token, trial.told_by = None, None, claim.token
-            if final and outcome.reported:
+            kept.values, kept.error, kept.settings = row.values, row.error, row.settings
+            kept.curve, kept.revs = ((row.curve or {}), row.revs) if final else (None, ())
+            kept.step, kept.cost, kept.finished = row.step, row.cost, row.finished
+            kept.change(row.config if outcome.config_changed else kept.config, row.space)
+            if final:
+                kept.state, kept.rev, kept.ended = row.state, rev, rev
                 trial.reports.clear()
+            else:
+                kept.turn(rev, row.state, until=kept.until, attempt=kept.attempt, seen=kept.seen)
+            trial.worker, trial.token, trial.told_by = None, None, claim.token
             return rev
 
     def claim_of(self, name: str, number: int) -> Claim | None:
@@ -210,7 +208,8 @@ class MemoryStore:
             for study in self._studies.values() if worker in self._workers else ():
                 for trial in study.trials:
                     if trial.worker == worker:
-                        trial.row.state, trial.row.rev = State.QUEUED, study.bump()
+                        row = trial.row
+                        row.turn(study.bump(), State.QUEUED, until=row.until, attempt=row.attempt, seen=row.seen)
                         trial.worker = trial.token = None
             self._closed = True
 

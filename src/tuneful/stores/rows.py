@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, groupby
 from typing import Any
 
-from tuneful.history import Checkpoint, Row, State
+from tuneful.history import Checkpoint, Moment, Row, State
+from tuneful.space import Config
 from tuneful.stores.codec import dumps, loads
 
 COLUMNS = (
     "number, rev, state, config, space, born, begun, ended, until, step, attempt, began, saved_step, "
     "saved_attempt, metrics, cost, parent, parent_step, repeat_of, imported, note, why, seen, "
-    "settings, error, started, finished, curve"
+    "settings, error, started, finished, curve, revs, past, proposed, most_trials, most_steps"
 )
 
 _CONFIG, _METRICS = (COLUMNS.split(", ").index(name) for name in ("config", "metrics"))
@@ -27,7 +29,8 @@ def to_columns(row: Row) -> tuple[Any, ...]:
         row.until, row.step, row.attempt, row.began, saved_step, saved_attempt,
         text(row.values), row.cost, parent, parent_step, row.repeat_of, int(row.imported),
         text(row.note), text(row.why), row.seen, text(row.settings), text(row.error),
-        row.started, row.finished, curve_text(row),
+        row.started, row.finished, curve_text(row), revs_text(row.revs), past_text(row.past),
+        dumps(row.proposed) if row.proposed else None, *row.limits,
     )  # fmt: skip
 
 
@@ -43,15 +46,35 @@ def curve_text(row: Row) -> str | None:
     )
 
 
-def folded(reports: Iterable[tuple[int, str]]) -> tuple[str | None, str | None]:
-    """The last values and the curves of a trial as JSON, from its (step, metrics) in order of step."""
+def revs_text(revs: Sequence[int]) -> str | None:
+    """When the steps of a curve became known as JSON, without those that did at its end.
+
+    Steps are written many at a time, so: how much later than those before, how many, and so on.
+    """
+    last = max((place for place, rev in enumerate(revs, 1) if rev), default=0)
+    written, before = list[int](), 0
+    for rev, group in groupby(revs[:last]):
+        written += [rev - before, sum(1 for _ in group)]
+        before = rev
+    return dumps(written) if written else None
+
+
+def past_text(past: Sequence[Moment]) -> str | None:
+    """Moments as JSON, without the brackets around them: so more can be written behind."""
+    return ",".join(dumps(moment) for moment in past) if past else None
+
+
+def folded(reports: Iterable[tuple[int, int, str]]) -> tuple[str | None, str | None, str | None]:
+    """The last values, the curves and when they became known as JSON, from a trial's (step, revision, metrics)."""
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    for step, metrics in reports:
+    revs = []
+    for step, rev, metrics in reports:
+        revs.append(rev)
         for name, value in loads(metrics).items():
             steps, values = curves.setdefault(name, ([], []))
             steps.append(step)
             values.append(value)
-    return text({name: values[-1] for name, (_, values) in curves.items()}), text(curves)
+    return text({name: values[-1] for name, (_, values) in curves.items()}), text(curves), revs_text(revs)
 
 
 def from_columns(found: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
@@ -61,7 +84,7 @@ def from_columns(found: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
     for values, config, metrics in zip(found, configs, finals, strict=True):
         (number, rev, state, _, space, born, begun, ended, until, step, attempt, began, saved_step,
          saved_attempt, _, cost, parent, parent_step, repeat_of, imported, note, why, seen, settings, error,
-         started, finished, curve) = values  # fmt: skip
+         started, finished, curve, revs, past, proposed, most_trials, most_steps) = values  # fmt: skip
         if why not in reasons:
             reasons[why] = loads(why)
         yield Row(
@@ -72,6 +95,8 @@ def from_columns(found: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
             loads(note) if note else {}, reasons[why], seen, loads(settings) if settings else {},
             loads(error) if error else None, started, finished,
             _curve(curve) if state >= State.DONE else None,
+            _revs(revs) if revs else (), _past(past) if past else (), _proposed(proposed) if proposed else None,
+            (most_trials, most_steps),
         )  # fmt: skip
 
 
@@ -83,3 +108,21 @@ def _read_all(texts: Sequence[str | None]) -> list[Any]:
 
 def _curve(written: str | None) -> dict[str, tuple[list[int], list[float]]]:
     return {name: (steps, values) for name, (steps, values) in loads(written).items()} if written else {}
+
+
+def _revs(written: str) -> list[int]:
+    numbers = loads(written)
+    revs = accumulate(numbers[::2])
+    return [rev for rev, count in zip(revs, numbers[1::2], strict=True) for _ in range(count)]
+
+
+def _past(written: str) -> tuple[Moment, ...]:
+    return tuple(
+        Moment(rev, _STATES[state], until, step, attempt, cost, seen)
+        for rev, state, until, step, attempt, cost, seen in loads(f"[{written}]")
+    )
+
+
+def _proposed(written: str) -> tuple[int, Config]:
+    space, config = loads(written)
+    return space, config

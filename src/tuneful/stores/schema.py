@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x74756E65  # "tune", in the header of every file of ours
 
 # Forward only: step i takes a file from version i to i + 1.
@@ -39,6 +39,14 @@ MIGRATIONS: tuple[str, ...] = (
         error TEXT, PRIMARY KEY (trial, attempt, why)) WITHOUT ROWID;
     CREATE TABLE worker (slot INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, host TEXT NOT NULL,
         pid INTEGER NOT NULL, lease_until REAL NOT NULL);
+    """,
+    # What was known when: of trials that are in a file of version 1, this is not known.
+    """
+    ALTER TABLE trial ADD COLUMN revs TEXT;
+    ALTER TABLE trial ADD COLUMN past TEXT;
+    ALTER TABLE trial ADD COLUMN proposed TEXT;
+    ALTER TABLE trial ADD COLUMN most_trials INTEGER;
+    ALTER TABLE trial ADD COLUMN most_steps INTEGER;
     """,
 )
 

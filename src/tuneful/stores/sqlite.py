@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tuneful.errors import StoreError, StudyNotFound
-from tuneful.history import Report, Row, State
+from tuneful.history import Moment, Report, Row, State
 from tuneful.protocols import Changes, Claim, Outcome, StudyRow
 from tuneful.space import Config
 from tuneful.stores.codec import dumps, loads
 from tuneful.stores.connection import Connection
-from tuneful.stores.rows import COLUMNS, curve_text, folded, from_columns, text, to_columns
+from tuneful.stores.rows import COLUMNS, curve_text, folded, from_columns, past_text, revs_text, text, to_columns
 
 _STUDY_BITS = 40  # a trial's key: its study above, its number below
 _PAGE = 1_000  # rows read at a time
@@ -29,40 +29,53 @@ _INSERT = (
     f"INSERT INTO trial ({COLUMNS}, id, study, worker, token) "  # noqa: S608 - our own column names
     f"VALUES ({', '.join('?' * (COLUMNS.count(',') + 5))})"
 )
-_CHANGED = f"SELECT {COLUMNS} FROM trial WHERE study = ? AND rev > ? ORDER BY rev LIMIT ?"  # noqa: S608 - ours
-_SPACES = "SELECT version, body FROM space WHERE study = ? AND rev > ? AND rev <= ? ORDER BY version"
+_CHANGED = f"SELECT {COLUMNS} FROM trial WHERE study = ? AND rev > ? AND rev <= ? ORDER BY rev LIMIT ?"  # noqa: S608
+_SPACES = "SELECT version, rev, body FROM space WHERE study = ? AND rev > ? ORDER BY version LIMIT 2"
 # All of a trial that was started again: its earlier attempt reported what no longer counts.
 _REPORTS = (
     "SELECT r.rev, t.number, r.step, r.metrics FROM report r JOIN trial t ON t.id = r.trial WHERE r.study = ? AND "
     "t.state < 3 AND (r.rev > ? AND r.rev <= ? OR t.attempt > 1 AND t.rev > ? AND t.rev <= ?) ORDER BY r.trial, r.step"
 )
+# The moments of a trial and one more, unless that is NULL; first of all its start, if it was started as it was made.
+_PAST = (
+    "coalesce(CASE begun WHEN 0 THEN :moment ELSE coalesce(past, '[' || begun || ',1,' || coalesce(until, 'null') || "
+    "',0,1,0.0,' || seen || ']') || ',' || :moment END, past)"
+)
+# The space and config that it was recorded with, if these are others.
+_PROPOSED = (
+    "CASE WHEN :config IS NULL AND space = :space THEN proposed "
+    "ELSE coalesce(proposed, '[' || space || ',' || config || ']') END"
+)
 _CLAIM = (
-    "UPDATE trial SET state = 1, rev = ?, begun = CASE begun WHEN 0 THEN ? ELSE begun END, attempt = attempt + 1, "
-    "worker = ?, token = ?, until = ?, started = coalesce(started, ?), seen = ? "
-    "WHERE id = ? AND rev = ? AND state IN (0, 2) RETURNING attempt"
+    "UPDATE trial SET state = 1, rev = :rev, begun = CASE begun WHEN 0 THEN :rev ELSE begun END, "  # noqa: S608 - ours
+    f"attempt = attempt + 1, past = {_PAST}, worker = :worker, token = :token, until = :until, "
+    "started = coalesce(started, :now) WHERE id = :key AND rev = :known AND state IN (0, 2) RETURNING attempt"
 )
 _END = (
-    "UPDATE trial SET state = ?, rev = ?, ended = ?, metrics = ?, error = ?, curve = ?, step = ?, cost = ?, "
-    "finished = ?, settings = ?, config = coalesce(?, config), space = ?, worker = NULL, token = NULL, told_by = ? "
+    "UPDATE trial SET state = :state, rev = :rev, ended = :ended, metrics = :metrics, error = :error, "  # noqa: S608
+    "curve = :curve, revs = :revs, step = :step, cost = :cost, finished = :finished, settings = :settings, "
+    f"past = {_PAST}, proposed = {_PROPOSED}, config = coalesce(:config, config), space = :space, worker = NULL, "
+    "token = NULL, told_by = :token "
 )
+_BACK = f"UPDATE trial SET state = 0, rev = :rev, past = {_PAST}, worker = NULL, token = NULL WHERE id = :key"  # noqa: S608
 _LOST = (
-    "UPDATE trial SET state = 5, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, worker = NULL, "
-    "token = NULL WHERE id = ?"
+    "UPDATE trial SET state = 5, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, revs = ?, "
+    "worker = NULL, token = NULL WHERE id = ?"
 )
 # Workers lost since the last checkpoint: a trial that advances may lose any number of them.
 _LOSSES = (
     "SELECT count(*) FROM attempt a JOIN trial t ON t.id = a.trial WHERE a.trial = ? AND a.why = 'lost' "
     "AND a.attempt > coalesce(t.saved_attempt, 0)"
 )
-_REPORTED = "SELECT step, metrics FROM report WHERE trial = ? ORDER BY step"
+_REPORTED = "SELECT step, rev, metrics FROM report WHERE trial = ? ORDER BY step"
 _SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PROGRESS = (
-    "UPDATE trial SET rev = ?, step = ?, began = ?, cost = ?, saved_step = ?, saved_attempt = ?, "
-    "config = coalesce(?, config), space = ? "
+    "UPDATE trial SET rev = :rev, step = :step, began = :began, cost = :cost, saved_step = :saved_step, "  # noqa: S608
+    f"saved_attempt = :saved_attempt, proposed = {_PROPOSED}, config = coalesce(:config, config), space = :space "
 )
-_WHILE_CLAIMED = "WHERE id = ? AND token = ? AND state = 1"
+_WHILE_CLAIMED = "WHERE id = :key AND token = :token AND state = 1"
 _END_CLAIMED = _END + _WHILE_CLAIMED
-_END_QUEUED = _END + "WHERE id = ? AND attempt = ? AND state = 0"
+_END_QUEUED = _END + "WHERE id = :key AND attempt = :attempt AND state = 0"
 
 
 class SqliteStore:
@@ -121,18 +134,18 @@ class SqliteStore:
             now = self._there(name, db.execute("SELECT rev FROM head WHERE study = ?", (study,)).fetchone())
             if now == rev:
                 return Changes(rev)
-            rows = list(from_columns(db.execute(_CHANGED, (study, rev, _PAGE)).fetchall()))
-            more = len(rows) == _PAGE
-            upto = rows[-1].rev if more else now
-            span = (study, rev, upto)
-            spaces = db.execute(_SPACES, span).fetchall()
-            reports = db.execute(_REPORTS, (*span, rev, upto)).fetchall()
+            # A new space ends a page: so its revision is told.
+            spaces = db.execute(_SPACES, (study, rev)).fetchall()
+            end = next((since for version, since, _ in spaces if version), now)
+            rows = list(from_columns(db.execute(_CHANGED, (study, rev, end, _PAGE)).fetchall()))
+            upto = rows[-1].rev if len(rows) == _PAGE else end
+            reports = db.execute(_REPORTS, (study, rev, upto, rev, upto)).fetchall()
             return Changes(
                 upto,
-                [(version, loads(body)) for version, body in spaces],
+                [(version, loads(body)) for version, since, body in spaces if since <= upto],
                 rows,
                 [(at, Report(number, step, loads(metrics))) for at, number, step, metrics in reports],
-                more,
+                upto < now,
             )
 
     def grow(self, name: str, version: int, space: Mapping[str, Any]) -> int | None:
@@ -168,9 +181,10 @@ class SqliteStore:
         study = self._id(name)
         with self._connection.write(durable=False) as db:
             rev = self._bump(db, name, study)
-            token, now = os.urandom(16).hex(), time.time()
-            key = (study << _STUDY_BITS) + row.number
-            found = db.execute(_CLAIM, (rev, rev, worker, token, row.until, now, row.seen, key, row.rev)).fetchone()
+            token, key = os.urandom(16).hex(), (study << _STUDY_BITS) + row.number
+            moment = Moment(rev, State.RUNNING, row.until, row.step, row.attempt + 1, row.cost, row.seen)
+            values = {"rev": rev, "moment": past_text([moment]), "worker": worker, "token": token, "until": row.until}
+            found = db.execute(_CLAIM, values | {"now": time.time(), "key": key, "known": row.rev}).fetchone()
             if found is None:
                 db.execute("ROLLBACK")
                 return None
@@ -185,10 +199,9 @@ class SqliteStore:
             rev = self._bump(db, name, study)
             saved = row.saved or (None, None)
             config = dumps(row.config) if config_changed else None
-            written = db.execute(
-                _PROGRESS + _WHILE_CLAIMED,
-                (rev, row.step, row.began, row.cost, *saved, config, row.space, key, claim.token),
-            )
+            values = {"rev": rev, "step": row.step, "began": row.began, "cost": row.cost, "config": config}
+            values |= {"saved_step": saved[0], "saved_attempt": saved[1], "space": row.space}
+            written = db.execute(_PROGRESS + _WHILE_CLAIMED, values | {"key": key, "token": claim.token})
             if not written.rowcount:
                 db.execute("ROLLBACK")
                 return None
@@ -206,12 +219,8 @@ class SqliteStore:
         key = (study << _STUDY_BITS) + claim.number
         with self._connection.write(durable=True) as db:
             rev = self._bump(db, name, study)
-            values = (
-                *(int(row.state), rev, rev if row.state.final else 0, text(row.values), text(row.error)),
-                *(curve_text(row), row.step, row.cost, row.finished, text(row.settings)),
-                *(dumps(row.config) if outcome.config_changed else None, row.space, claim.token),
-            )
-            accepted = bool(db.execute(_END_CLAIMED, (*values, key, claim.token)).rowcount)
+            values = _end(outcome, rev, claim) | {"key": key}
+            accepted = bool(db.execute(_END_CLAIMED, values).rowcount)
             if not accepted:
                 found = db.execute("SELECT rev, told_by, state, finished FROM trial WHERE id = ?", (key,)).fetchone()
                 told = (claim.token, int(row.state), row.finished)
@@ -219,7 +228,7 @@ class SqliteStore:
                     db.execute("ROLLBACK")
                     return int(found[0]) if found else None
                 if row.state.final:  # given up, but if nobody has begun again, the work counts
-                    accepted = bool(db.execute(_END_QUEUED, (*values, key, claim.attempt)).rowcount)
+                    accepted = bool(db.execute(_END_QUEUED, values).rowcount)
             why = outcome.why if accepted else "late"
             if accepted and row.state.final and outcome.reported:
                 db.execute("DELETE FROM report WHERE trial = ?", (key,))
@@ -292,16 +301,17 @@ class SqliteStore:
             db.execute(_SET_ASIDE, (key, attempt, token, worker, why, time.time(), None, None))
             (lost,) = db.execute(_LOSSES, (key,)).fetchone()
             if lost < _LOST_AT_MOST:
-                back = "UPDATE trial SET state = 0, rev = ?, worker = NULL, token = NULL WHERE id = ?"
-                db.execute(back, (rev, key))
+                asked = "SELECT until, step, attempt, cost, seen FROM trial WHERE id = ?"
+                moment = Moment(rev, State.QUEUED, *db.execute(asked, (key,)).fetchone())
+                db.execute(_BACK, {"rev": rev, "moment": past_text([moment]), "key": key})
                 continue
             message = (
                 f"{lost} workers in a row died while they ran it, without a new checkpoint; it was not started again."
             )
             error = dumps({"type": "WorkerLost", "message": message, "traceback": ""})
-            values, curve = folded(db.execute(_REPORTED, (key,)).fetchall())
+            results = folded(db.execute(_REPORTED, (key,)).fetchall())
             db.execute("DELETE FROM report WHERE trial = ?", (key,))
-            db.execute(_LOST, (rev, rev, error, time.time(), values, curve, key))
+            db.execute(_LOST, (rev, rev, error, time.time(), *results, key))
         db.execute("DELETE FROM worker WHERE id = ?", (worker,))
         return len(running)
 
@@ -346,6 +356,30 @@ class SqliteStore:
                 f"{self.path} is damaged: what it holds is not what was written ({type(error).__name__}: {error}). "
                 "Restore a copy."
             ) from error
+
+
+def _end(outcome: Outcome, rev: int, claim: Claim) -> dict[str, Any]:
+    """The values of `_END`."""
+    row, final = outcome.row, outcome.row.state.final
+    moment = Moment(rev, row.state, row.until, row.step, claim.attempt, row.cost, row.seen)
+    return {
+        "state": int(row.state),
+        "rev": rev,
+        "ended": rev if final else 0,
+        "metrics": text(row.values),
+        "error": text(row.error),
+        "curve": curve_text(row),
+        "revs": revs_text(row.revs) if final else None,
+        "step": row.step,
+        "cost": row.cost,
+        "finished": row.finished,
+        "settings": text(row.settings),
+        "moment": None if final else past_text([moment]),
+        "config": dumps(row.config) if outcome.config_changed else None,
+        "space": row.space,
+        "token": claim.token,
+        "attempt": claim.attempt,
+    }
 
 
 def _host() -> str:

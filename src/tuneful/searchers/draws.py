@@ -57,17 +57,22 @@ def each_new(
 
     A number gets the same config whoever asks for it, since the trials before it are known by then.
     """
-    space, proposals = history.space, list[Proposal]()
+    proposals: list[Proposal] = []
     taken: list[Config] = []
-    tries = _TRIED[combinations(space) <= _LISTED]
     for number in range(len(history), len(history) + n):
-        configs = (space.config(row) for row in islice(rows(number), tries))
-        config = next((c for c in configs if is_new(history, c, taken)), None) or _left(history, number, taken)
+        config = first_new(history, number, taken, rows(number))
         if config is None:
             break
         taken.append(config)
         proposals.append(Proposal(config, why))
     return proposals
+
+
+def first_new(history: History, number: int, taken: Collection[Config], rows: Iterable[Array]) -> Config | None:
+    """The first config of raw `rows` that is new, else another that is left; None if the space is exhausted."""
+    tries = _TRIED[combinations(history.space) <= _LISTED]
+    configs = map(history.space.config, islice(rows, tries))
+    return next((c for c in configs if is_new(history, c, taken)), None) or _left(history, number, taken)
 
 
 def next_of(

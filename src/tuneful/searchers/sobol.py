@@ -38,10 +38,10 @@ def quasi_random(history: History, n: int, kind: Literal["sobol", "halton"]) -> 
     why = {"searcher": kind}
     if not len(history.space):
         return [Proposal({}, why)] * n
-    return each_new(history, n, lambda number: _rows(history, kind, number), why)
+    return each_new(history, n, lambda number: sequence(history, kind, number), why)
 
 
-def _rows(history: History, kind: str, number: int) -> Iterator[Array]:
+def sequence(history: History, kind: str, number: int) -> Iterator[Array]:
     """The point of trial `number`, then points from further on, for when that one is taken."""
     for index in chain([number], count(2**15 + BLOCK * number)):
         first = index - index % BLOCK

@@ -1,0 +1,65 @@
+"""What all searchers that learn share: how they begin, how they fill a batch, and that nothing comes twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuneful.history import History, Proposal
+from tuneful.searchers.draws import first_new, random_rows
+from tuneful.searchers.evidence import Evidence
+from tuneful.searchers.sobol import sequence
+from tuneful.space import Config
+
+Array = NDArray[np.float64]
+
+Explain = Callable[[Array], Mapping[str, Any]]  # from a config's point (d,) in the unit cube to why it is proposed
+Answer = tuple[Iterable[Array], Explain]  # raw rows (d,), the best first
+Choose = Callable[[Evidence, int], Answer]  # for the trial of that number
+
+
+def learned(history: History, n: int, searcher: str, start: int, choose: Choose) -> list[Proposal]:
+    """Proposals for the next `n` trials: first those of a Sobol sequence, then what a model chooses.
+
+    Each proposal is pending for those after it, so a batch spreads out.
+
+    Args:
+        history: What is known.
+        n: How many are wanted.
+        searcher: The name to give in `why`.
+        start: How many trials come from the sequence; more while their values do not differ.
+        choose: The model's answer to the evidence.
+    """
+    space, proposals = history.space, list[Proposal]()
+    if n <= 0 or not len(space):
+        return [Proposal({}, {"searcher": searcher})] * n
+    evidence = Evidence.of(history)
+    taken: list[Config] = []
+    for number in range(len(history), len(history) + n):
+        rows: Iterable[Array]
+        explain: Explain
+        if number < start or not _differ(evidence.y):
+            rows, explain = sequence(history, "sobol", number), _nothing_known
+        else:
+            rows, explain = choose(evidence, number)
+            rows = chain(rows, random_rows(history, number, "other"))
+        config = first_new(history, number, taken, rows)
+        if config is None:
+            break
+        taken.append(config)
+        point = space.encode(space.row(config)[None])[0]
+        proposals.append(Proposal(config, {"searcher": searcher, **explain(point)}))
+        evidence = evidence.and_pending(point)
+    return proposals
+
+
+def _nothing_known(_: Array) -> Mapping[str, Any]:
+    return {"aim": "start"}
+
+
+def _differ(y: Array) -> bool:
+    return len(y) > 1 and bool(y.min() < y.max())

@@ -9,11 +9,16 @@ import pytest
 from tuneful import searchers
 from tuneful.history import Limits, Proposal, State
 from tuneful.protocols import Searcher
-from tuneful.searchers import Given, Grid, Random
+from tuneful.searchers import Given, Grid, Mix, Random, Sobol, Then, Tpe
 from tuneful.testing import check_searcher, small_spaces
 
-BUILT = {"Given": Given([{}] * 60), "Grid": Grid(levels=3)}
-LEARN = {"OneAtATime"}
+BUILT = {
+    "Given": Given([{}] * 60),
+    "Grid": Grid(levels=3),
+    "Mix": Mix([Random(), Tpe(start=3)]),
+    "Then": Then(Sobol(), 3, Tpe(start=3)),
+}
+LEARN = {"Auto", "CmaEs", "Forest", "Gp", "Mix", "OneAtATime", "Then", "Tpe"}
 STOP_EARLY = {"Given", "OneAtATime"}
 
 

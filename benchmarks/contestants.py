@@ -11,6 +11,7 @@ from typing import Any
 
 from driving import Asked, Optimizer
 from problems import Problem
+from without import Without
 
 import tuneful as tn
 from tuneful import lookup, searchers
@@ -92,9 +93,13 @@ def _one(typed: str) -> Contestant:
     return Contestant(label, start, digest(), pinned=named is not None)
 
 
+def _named() -> dict[str, Any]:
+    return {"Without": Without, **{name: getattr(searchers, name) for name in searchers.__all__}}
+
+
 def _searcher(spec: str) -> Searcher:
     try:
-        wanted: Any = spec if spec.isidentifier() and spec.islower() else eval(spec, {name: getattr(searchers, name) for name in searchers.__all__})
+        wanted: Any = spec if spec.isidentifier() and spec.islower() else eval(spec, _named())
         return lookup.searcher_of(wanted)
     except (AttributeError, NameError, SyntaxError, TypeError, ValueError, tn.TunefulError) as error:
         raise SystemExit(f"--contestants: {spec!r}: {error}") from None

@@ -14,7 +14,6 @@ import numpy as np
 from tuneful.history import History, Limits, State
 from tuneful.protocols import Searcher
 from tuneful.record import Record
-from tuneful.searchers import Auto, Grid
 
 if TYPE_CHECKING:
     from tuneful.study import Study
@@ -47,9 +46,8 @@ class Lines:
                 _say(f"the space has changed: {outside} of the trials lie outside it, and are kept as results only")
         elif study.address.path is not None:
             _say(f"{study.address}: a new study")
-        chosen = self._searcher.chosen(history) if isinstance(self._searcher, Auto) else self._searcher
-        if isinstance(chosen, Grid):
-            _say(f"grid search: {chosen.cost(study.space):,} configs, each once")
+        if (describe := getattr(self._searcher, "describe", None)) is not None:
+            _say(describe(history))
 
     def finished(self, record: Record) -> None:
         """Say how a trial ended."""

@@ -45,6 +45,10 @@ class Grid:
 
         return next_of(history, n, f"grid {self.levels!r}", row, {"searcher": "grid"})
 
+    def describe(self, history: History) -> str:
+        """What it is going to do, in one line."""
+        return f"grid search: {self.cost(history.space):,} configs, each once"
+
     def cost(self, space: Space) -> int:
         """How many trials it takes (those that break a constraint included).
 

@@ -23,8 +23,8 @@ def log_improvement(z: Array) -> tuple[Array, Array]:
     References:
         Ament et al., "Unexpected improvements to expected improvement for Bayesian optimization", NeurIPS 2023, eq. 9.
 
-    >>> log_improvement(np.array([-100.0, 0.0]))[0]
-    array([-5010.12..., -0.9189...])
+    >>> log_improvement(np.array([-100.0, 0.0]))[0].round(3)
+    array([-5.01013e+03, -9.19000e-01])
     """
     near = np.maximum(z, -1.0)
     below = ndtr(near)

@@ -20,7 +20,7 @@ def data(n, seed=0):
 
 def fitting(history=None):
     ground = Ground(SPACE)
-    return Fitting(history or History(SPACE), ground.features(np.empty((0, 3))), PRIOR)
+    return Fitting(History(SPACE) if history is None else history, ground.features(np.empty((0, 3))), PRIOR)
 
 
 def warped(y):

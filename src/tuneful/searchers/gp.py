@@ -31,6 +31,7 @@ _DRAWN, _NEAR = 384, 256  # candidates from all over the space, and near the bes
 _TOP = 5  # configs near which they lie
 _CLIMBERS = 6
 _APART = 0.05  # that two of them begin, in some column
+_LITTLE = float(np.log(1e-3))  # improvement, in standard deviations of the warped values: see docs/searchers.md
 _SAMPLED = 320  # candidates among which a draw from the process decides
 
 
@@ -118,12 +119,17 @@ def _best(score: Acquisition, evidence: Evidence, n: int) -> Array:
 
 
 def _ranked(ground: Ground, score: Acquisition, pool: Array, evidence: Evidence, draw: Rng) -> Iterator[Array]:
-    """Raw rows by their score, the highest first."""
+    """Raw rows by their score, the highest first; after random ones, if the process hopes for no more.
+
+    It then looks where it has never been, as in a branch that looked bad by chance.
+    """
     values = score(pool)
     order = np.argsort(-values, kind="stable")
     if ground.every is None:
         begin = np.vstack([pool[_diverse(pool, order)], _best(score, evidence, 1)])
         x, heights = climbed(ground, score, begin, draw)
+        if score.merit is improvement and heights.max() < _LITTLE:
+            yield from ground.rows(ground.drawn(draw.random((_CLIMBERS, len(ground.space)))))
         yield from ground.rows(x[np.argsort(-heights, kind="stable")])
     yield from ground.rows(pool[order])
 

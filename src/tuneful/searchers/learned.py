@@ -43,7 +43,7 @@ def learned(history: History, n: int, searcher: str, start: int, choose: Choose)
         rows: Iterable[Array]
         explain: Explain
         if number < start or not _differ(evidence.y):
-            rows, explain = sequence(history, "sobol", number), _nothing_known
+            rows, explain = sequence(history, "sobol", number), lambda _: {"aim": "start"}
         else:
             rows, explain = choose(evidence, number)
             rows = chain(rows, random_rows(history, number, "other"))
@@ -55,10 +55,6 @@ def learned(history: History, n: int, searcher: str, start: int, choose: Choose)
         proposals.append(Proposal(config, {"searcher": searcher, **explain(point)}))
         evidence = evidence.and_pending(point)
     return proposals
-
-
-def _nothing_known(_: Array) -> Mapping[str, Any]:
-    return {"aim": "start"}
 
 
 def _differ(y: Array) -> bool:

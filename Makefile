@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraint
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench compare clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1#/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-14s%s\n", $$1, $$2 }'
@@ -28,6 +28,9 @@ check: $(VENV)/check.stamp ## Check format, lint, types and layers
 
 bench: $(VENV)/bench.stamp ## Print the benchmarks beside their budgets
 	@$(BIN)/python benchmarks/core.py $(ARGS)
+
+compare: $(VENV)/bench.stamp ## Compare searchers with other libraries (ARGS="--on own --seeds 2 --jobs 2"; ARGS=--help)
+	@$(BIN)/python benchmarks/search.py $(ARGS)
 
 clean: ## Remove the environment, caches and builds; studies stay
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

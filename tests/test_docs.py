@@ -62,7 +62,9 @@ def blocks(page):
         touches = between in ("", ROUGH)
         line = whole.count("\n", 0, match.start()) + 2
         language = match["language"]
-        found.append(Block(language, match["text"], match.start("text"), line, above if touches else "", between == ROUGH))
+        found.append(
+            Block(language, match["text"], match.start("text"), line, above if touches else "", between == ROUGH)
+        )
         end, above = match.end(), language
     return found
 

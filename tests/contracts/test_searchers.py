@@ -26,7 +26,8 @@ STOP_EARLY = {"Given", "OneAtATime"}
 def test_every_searcher_keeps_the_laws(name):
     searcher = BUILT.get(name) or getattr(searchers, name)()
     assert isinstance(searcher, Searcher)
-    check_searcher(searcher, learns=name in LEARN, covers=name not in STOP_EARLY)
+    modelled = name in LEARN - {"OneAtATime"}
+    check_searcher(searcher, learns=name in LEARN, beats_random=modelled, covers=name not in STOP_EARLY)
 
 
 @pytest.mark.parametrize("name", searchers.__all__)
@@ -169,6 +170,11 @@ def test_the_laws_catch_a_searcher_that(faulty, message):
 def test_a_searcher_that_reads_more_than_was_known_cannot_be_recomputed():
     with pytest.raises(AssertionError, match=r"from what was known when it proposed|opened again"):
         check_searcher(DecidesByVersion(), learns=True, covers=False)
+
+
+def test_a_searcher_that_claims_it_must_beat_random_search():
+    with pytest.raises(AssertionError, match="after 30 trials on a bowl it has found .* and random search"):
+        check_searcher(Random(), learns=True, beats_random=True)
 
 
 def test_a_searcher_must_travel_to_another_process():

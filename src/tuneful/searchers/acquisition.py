@@ -54,13 +54,13 @@ class Acquisition:
     @cached_property
     def best(self) -> Array:
         """The lowest mean where something is known, (s,): with noise, a lucky value is not the best one."""
-        lowest: Array = self.process.means(self.process.points).min(axis=0)
+        lowest: Array = self.process.smoothed.min(axis=0)
         return lowest
 
     def __call__(self, x: Array) -> Array:
         points = self.features.of(x)
         values = self.merit(self.process.at(points), self.best)[0]
-        return values if self.success is None else values + _log_success(self.success.at(points))[0]
+        return values if self.success is None else values + log_success(self.success.at(points))[0]
 
     def slopes(self, x: Array) -> tuple[Array, Array]:
         points = self.features.of(x)
@@ -69,7 +69,7 @@ class Acquisition:
         by = view.slopes(by_mean, by_spread)
         if self.success is not None:
             view = self.success.at(points)
-            logs, by_success, by_doubt = _log_success(view)
+            logs, by_success, by_doubt = log_success(view)
             more = view.slopes(by_success[:, None], by_doubt)
             values, by = values + logs, Points(by.near + more.near, by.far + more.far)
         return values, self.features.slopes(x, by)
@@ -78,7 +78,7 @@ class Acquisition:
         """The probability (m,) that trials of configs (m, d) succeed."""
         if self.success is None:
             return np.ones(len(x))
-        return np.exp(_log_success(self.success.at(self.features.of(x)))[0])
+        return np.exp(log_success(self.success.at(self.features.of(x)))[0])
 
 
 def improvement(view: View, best: Array) -> tuple[Array, Array, Array]:
@@ -114,7 +114,7 @@ def lower_bound(kappa: float) -> Merit:
     return merit
 
 
-def _log_success(view: View) -> tuple[Array, Array, Array]:
+def log_success(view: View) -> tuple[Array, Array, Array]:
     """The log probability (m,) that a trial succeeds, and its derivatives by mean and spread, (m,) each."""
     process = view.process
     doubt = np.sqrt(view.spread**2 + process.scale * process.kernel.noise)

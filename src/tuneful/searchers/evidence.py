@@ -72,7 +72,7 @@ def _gathered(history: History) -> Evidence:
     failures = np.flatnonzero(inside & lost & ~valued)
     return Evidence(
         x=_rows(history.x, trials),
-        y=np.clip(y[trials], -_LARGEST, _LARGEST),
+        y=y[trials],
         trials=trials,
         failed=history.x[failures],
         failures=failures,
@@ -90,6 +90,8 @@ def _rows(x: Array, trials: Ints) -> Array:
 def _values(history: History) -> Array:
     """One number for each trial, (n,), lower is better; NaN or inf where there is none."""
     means = history.means
+    if np.abs(means, where=np.isfinite(means), out=np.zeros_like(means)).max(initial=0.0) > _LARGEST:
+        means = np.where(np.isfinite(means), np.clip(means, -_LARGEST, _LARGEST), means)
     if means.shape[1] == 1:
         y = means[:, 0].copy()
         _fill_in_unfinished(history, y)

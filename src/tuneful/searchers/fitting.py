@@ -20,8 +20,8 @@ Warped = Callable[[Array], Array]
 
 _GROWTH = 1.25  # from one thorough fit to the next
 _THOROUGH, _BRIEF = 40, 6  # steps of a fit
-_FITTED = 200  # values that a kernel is fitted to: each step costs their cube
-_SEEN = 400  # values that a process sees
+_FITTED = 150  # values that a kernel is fitted to: each step costs their cube
+SEEN = 400  # values that a process sees
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Fitting:
 
 def seen(y: Array) -> Ints:
     """The places of those of the values (n,) that a process sees."""
-    return _telling(y, _SEEN)
+    return _telling(y, SEEN)
 
 
 def _last_thorough(n: int) -> int:

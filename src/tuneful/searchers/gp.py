@@ -8,17 +8,19 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
+from tuneful.errors import StudyError
 from tuneful.history import History, Proposal
 from tuneful.protocols import rng
 from tuneful.searchers.acquisition import Acquisition, improvement, lower_bound
 from tuneful.searchers.climb import climbed
 from tuneful.searchers.evidence import Evidence
-from tuneful.searchers.fitting import Fitting, seen
+from tuneful.searchers.fitting import SEEN, Fitting, seen
 from tuneful.searchers.ground import Ground
 from tuneful.searchers.learned import Answer, learned
 from tuneful.searchers.reasons import Reasons
-from tuneful.surrogates.features import Features
+from tuneful.surrogates.features import Features, Points
 from tuneful.surrogates.gaussian_process import GaussianProcess
 from tuneful.surrogates.likelihood import PRIOR, Prior
 from tuneful.surrogates.warps import Warp
@@ -26,6 +28,7 @@ from tuneful.surrogates.warps import Warp
 Array = NDArray[np.float64]
 Rng = np.random.Generator
 
+_MERITS = ("improvement", "bound", "thompson")
 _FANTASIES = 16  # ways in which the running trials may end
 _DRAWN, _NEAR = 384, 256  # candidates from all over the space, and near the best
 _TOP = 5  # configs near which they lie
@@ -61,6 +64,14 @@ class Gp:
     start: int = 5
     prior: Prior = PRIOR
 
+    def __post_init__(self) -> None:
+        if self.merit not in _MERITS:
+            raise StudyError(f"Gp: merit is {self.merit!r}. Pass one of {', '.join(_MERITS)}.")
+        if self.start < 1:
+            raise StudyError(f"Gp: start is {self.start}. Pass at least 1.")
+        if not 0 <= self.kappa < np.inf:
+            raise StudyError(f"Gp: kappa is {self.kappa}. Pass 0 or more standard deviations.")
+
     def propose(self, history: History, n: int) -> list[Proposal]:
         return learned(history, n, "gp", self.start, lambda e, number: self._choose(history, e, number))
 
@@ -73,7 +84,7 @@ class Gp:
         merit = lower_bound(self.kappa) if self.merit == "bound" else improvement
         success = _success(fitting, evidence)
         evidence = evidence.only(seen(evidence.y))
-        process = _imagining(known, features, evidence, draw)
+        process = _imagining(_warned(known, success), features, evidence, draw)
         score = Acquisition(features, process, merit, success)
         reasons = Reasons(history, evidence, known, score, Warp.fitted(evidence.y))
         pool = _pool(ground, score, evidence, draw)
@@ -94,11 +105,28 @@ def _imagining(process: GaussianProcess, features: Features, evidence: Evidence,
     return process.imagining(features.of(pending), draw.standard_normal((len(pending), _FANTASIES)))
 
 
+def _warned(process: GaussianProcess, success: GaussianProcess | None) -> GaussianProcess:
+    """The process, as if trials that failed had been as bad as the worst; or, where others succeed, as expected.
+
+    Where failures can be foreseen this keeps it from hoping for ever better values behind their border; those that
+    come by chance must not hide what is good.
+    """
+    if success is None:
+        return process
+    failed = np.flatnonzero(success.y[:, 0] < 0)
+    points = Points(success.points.near[failed], success.points.far[failed])
+    foreseen, doubt = success.left_out()
+    chance = ndtr(foreseen[failed] / doubt[failed])[:, None]
+    expected = process.means(points)
+    return process.supposing(points, chance * expected + (1.0 - chance) * np.maximum(process.y.max(), expected))
+
+
 def _success(fitting: Fitting, evidence: Evidence) -> GaussianProcess | None:
     """What is known of where trials fail, if any did."""
     if not len(evidence.failed):
         return None
     order = np.argsort(np.append(evidence.trials, evidence.failures), kind="stable")
+    order = order[:: 1 << int(np.log2(max(1, len(order) // SEEN)))]  # doubled, so that it is mostly the same trials
     labels = np.repeat([1.0, -1.0], [len(evidence.x), len(evidence.failed)])
     return fitting.process("gp success", np.vstack([evidence.x, evidence.failed])[order], labels[order])
 
@@ -114,7 +142,7 @@ def _pool(ground: Ground, score: Acquisition, evidence: Evidence, draw: Rng) -> 
 
 def _best(score: Acquisition, evidence: Evidence, n: int) -> Array:
     """The `n` configs that are best by the mean of the process."""
-    mean = score.process.means(score.features.of(evidence.x)).mean(axis=1)
+    mean = score.process.smoothed[: len(evidence.x)].mean(axis=1)
     return evidence.x[np.argsort(mean, kind="stable")[:n]]
 
 
@@ -129,7 +157,8 @@ def _ranked(ground: Ground, score: Acquisition, pool: Array, evidence: Evidence,
         begin = np.vstack([pool[_diverse(pool, order)], _best(score, evidence, 1)])
         x, heights = climbed(ground, score, begin, draw)
         if score.merit is improvement and heights.max() < _LITTLE:
-            yield from ground.rows(ground.drawn(draw.random((_CLIMBERS, len(ground.space)))))
+            anywhere = ground.drawn(draw.random((_DRAWN, len(ground.space))))
+            yield from ground.rows(anywhere[score.chance(anywhere) > 0.5])
         yield from ground.rows(x[np.argsort(-heights, kind="stable")])
     yield from ground.rows(pool[order])
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tuneful.history import History
 from tuneful.searchers.draws import combinations
-from tuneful.space import Choice, Space
+from tuneful.space import Choice, Domain, Space
 from tuneful.surrogates.features import Features
 
 Array = NDArray[np.float64]
@@ -52,7 +52,10 @@ class Ground:
 
     @cached_property
     def levels(self) -> list[Array | None]:
-        """The values of each column in the unit cube where there are few; None where they are many."""
+        """The values of each column in the unit cube where there are few; None where they are many.
+
+        Options that are never to be drawn are left out.
+        """
         return [
             _levels(p.domain) if p.domain.size <= FEW or p.domain.categorical else None for p in self.space.parameters
         ]
@@ -63,7 +66,12 @@ class Ground:
         if combinations(self.space) > _LISTED:
             return None
         listed = self.space.enumeration()
-        return self.space.encode(np.array([listed.row(i) for i in range(listed.size)]))
+        every = self.space.encode(np.array([listed.row(i) for i in range(listed.size)]))
+        for j in self._weighted:
+            levels = self.levels[j]
+            assert levels is not None
+            every = every[np.isnan(every[:, j]) | (every[:, j, None] == levels).any(axis=1)]
+        return every
 
     def drawn(self, q: Array) -> Array:
         """Configs at the quantiles (m, d) of what is believed."""
@@ -71,23 +79,23 @@ class Ground:
 
     def nearest(self, x: Array, rng: Rng) -> Array:
         """The nearest configs to points (m, d); what newly exists in one is drawn."""
-        return self.space.encode(self.space.decode(_whole(x, rng)))
+        return self.space.encode(self.space.decode(self._whole(x, rng)))
 
     def near(self, x: Array, n: int, rng: Rng) -> Array:
         """`n` configs near those of `x` (k, d): a few of their columns changed, by much or little."""
         d = x.shape[1]
-        unit = _whole(x[rng.integers(len(x), size=n)], rng)
+        unit = self._whole(x[rng.integers(len(x), size=n)], rng)
         changed = rng.random((n, d)) < rng.choice(_CHANGED, size=(n, 1)) / d
         changed[np.arange(n), rng.integers(d, size=n)] = True
         moved = np.clip(unit + rng.standard_normal((n, d)) * rng.choice(_WIDTHS, size=(n, 1)), 0.0, 1.0)
-        moved = np.where(self._few, rng.random((n, d)), moved)
+        moved = np.where(self._few, self._any((n, d), rng), moved)
         return self.space.encode(self.space.decode(np.where(changed, moved, unit)))
 
     def swept(self, x: Array, column: int, rng: Rng) -> Array:
         """Configs (k, d) with every value of a column that has few, (k, levels, d)."""
         levels = self.levels[column]
         assert levels is not None
-        unit = np.repeat(_whole(x, rng), len(levels), axis=0)
+        unit = np.repeat(self._whole(x, rng), len(levels), axis=0)
         unit[:, column] = np.tile(levels, len(x))
         return self.space.encode(self.space.decode(unit)).reshape(len(x), len(levels), -1)
 
@@ -105,12 +113,27 @@ class Ground:
     def _few(self) -> Flags:
         return np.array([levels is not None for levels in self.levels])
 
+    @cached_property
+    def _weighted(self) -> list[int]:
+        """The columns of choices whose options have weights."""
+        domains = [parameter.domain for parameter in self.space.parameters]
+        return [j for j, domain in enumerate(domains) if isinstance(domain, Choice) and domain.weights is not None]
 
-def _levels(domain: object) -> Array:
-    if isinstance(domain, Choice):
-        return domain.encode(np.arange(float(domain.size)))
-    return domain.encode(domain.scale.levels(int(domain.size)))  # type: ignore[attr-defined, no-any-return]
+    def _any(self, shape: tuple[int, ...], rng: Rng) -> Array:
+        """Points (m, d) anywhere, options by their weights."""
+        unit = rng.random(shape)
+        for j in self._weighted:
+            domain = self.space.parameters[j].domain
+            unit[:, j] = domain.encode(domain.draw(unit[:, j]))
+        return unit
+
+    def _whole(self, x: Array, rng: Rng) -> Array:
+        """The points (m, d) with any value where one is absent."""
+        return np.where(np.isnan(x), self._any(x.shape, rng), x)
 
 
-def _whole(x: Array, rng: Rng) -> Array:
-    return np.where(np.isnan(x), rng.random(x.shape), x)
+def _levels(domain: Domain) -> Array:
+    if not isinstance(domain, Choice):
+        return domain.encode(domain.scale.levels(int(domain.size)))
+    options = np.arange(float(domain.size))
+    return domain.encode(options if domain.weights is None else options[np.array(domain.weights) > 0])

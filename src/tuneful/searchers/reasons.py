@@ -48,7 +48,7 @@ class Reasons:
         points = self.score.features.of(point[None])
         view = self.process.at(points)
         mean, spread = float(view.mean[0, 0]), float(view.spread[0])
-        best = float(self.process.means(self.process.points).min())
+        best = float(self.process.smoothed.min())
         low, middle, high, goal = self.warp.back(np.array([mean - spread, mean, mean + spread, best])).tolist()
         objectives = self.history.objectives
         sign = objectives[0].sign if len(objectives) == 1 else 1.0

@@ -40,7 +40,9 @@ class GaussianProcess:
         """The process of the most likely scale that has seen the values `y` (n,)."""
         bare = cls(kernel, points, y[:, None], 1.0)
         scale = float(y @ bare.alpha[:, 0]) / len(y)
-        return replace(bare, scale=max(scale, 1e-12))
+        found = replace(bare, scale=max(scale, 1e-12))
+        vars(found).update(inverse=bare.inverse, alpha=bare.alpha)  # the scale does not change them
+        return found
 
     @cached_property
     def inverse(self) -> Array:
@@ -55,6 +57,11 @@ class GaussianProcess:
         """The weight of each value in a mean, (n, s)."""
         weights: Array = self.inverse @ self.y
         return weights
+
+    @property
+    def smoothed(self) -> Array:
+        """The mean at the points where it has seen values, (n, s)."""
+        return self.y - (self.kernel.noise + JITTER) * self.alpha
 
     def at(self, points: Points) -> View:
         """What it expects at m points."""
@@ -74,10 +81,7 @@ class GaussianProcess:
 
     def drawn(self, points: Points, normal: Array) -> Array:
         """One draw of the function at m points, (m,), from standard normal numbers (m,)."""
-        among = self.covariance(points)
-        among.flat[:: len(among) + 1] += 1e-6 * self.scale
-        factor, _ = lapack.dpotrf(among, lower=1, clean=1)
-        drawn: Array = self.means(points)[:, 0] + factor @ normal
+        drawn: Array = self.means(points)[:, 0] + _root(self.covariance(points)) @ normal
         return drawn
 
     def imagining(self, points: Points, normal: Array) -> GaussianProcess:
@@ -91,11 +95,14 @@ class GaussianProcess:
             Snoek et al., "Practical Bayesian optimization of machine learning algorithms", NeurIPS 2012, section 3.2.
         """
         among = self.covariance(points)
-        among.flat[:: len(among) + 1] += self.scale * (self.kernel.noise + JITTER)
-        factor, _ = lapack.dpotrf(among, lower=1, clean=1)
-        guessed = self.means(points) + factor @ normal
-        y = np.vstack([np.repeat(self.y, normal.shape[1], axis=1), guessed])
-        return GaussianProcess(self.kernel, self.points.and_also(points), y, self.scale)
+        among.flat[:: len(among) + 1] += self.scale * self.kernel.noise
+        guessed = self.means(points) + _root(among) @ normal
+        several = replace(self, y=np.repeat(self.y, normal.shape[1], axis=1))
+        return several.supposing(points, guessed)
+
+    def supposing(self, points: Points, values: Array) -> GaussianProcess:
+        """The same, had it also seen `values` (m, s) at m points."""
+        return GaussianProcess(self.kernel, self.points.and_also(points), np.vstack([self.y, values]), self.scale)
 
     def left_out(self) -> tuple[Array, Array]:
         """Mean and standard deviation of each value as predicted from all others, (n,), noise included.
@@ -104,6 +111,17 @@ class GaussianProcess:
         """
         precision = np.diag(self.inverse)
         return self.y[:, 0] - self.alpha[:, 0] / precision, np.sqrt(self.scale / precision)
+
+
+def _root(covariance: Array) -> Array:
+    """A lower triangular root of a covariance matrix (m, m) that rounding may have left a little less than positive."""
+    size = float(np.trace(covariance)) / len(covariance)
+    for jitter in (JITTER, 1e-6, 1e-4, 1e-2):
+        raised = covariance + jitter * size * np.eye(len(covariance))
+        factor, failed = lapack.dpotrf(raised, lower=1, clean=1)
+        if not failed:
+            break
+    return np.asarray(factor)
 
 
 @dataclass(frozen=True)
@@ -132,7 +150,9 @@ class View:
     def spread(self) -> Array:
         """The standard deviation of the function, noise apart, (m,)."""
         variance = self.process.kernel.within(self.points) - np.einsum("ij,ij->i", self._pulled, self.k)
-        spread: Array = np.sqrt(self.process.scale * np.maximum(variance, 1e-12))
+        # Less than the noise in a value is lost in the sums.
+        least = 0.1 * self.process.kernel.noise + JITTER
+        spread: Array = np.sqrt(self.process.scale * np.maximum(variance, least))
         return spread
 
     @cached_property

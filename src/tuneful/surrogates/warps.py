@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 
 _POWERS = np.linspace(-1.0, 3.0, 33)
 _FAR = 3.0  # by how many extents of the better half a value must be worse than the median to be drawn in
+_MANY = 1e290  # extents; more would overflow
 _CEILING = 600.0  # exponents above would overflow
 
 
@@ -45,7 +46,7 @@ class Warp:
         """The map for the values `y` (n,), which must be finite; if all are equal, to 0."""
         middle = float(np.median(y))
         extent = _extent(y - middle)
-        tame = _drawn_in((y - middle) / extent)
+        tame = _drawn_in(_in_units(y - middle, extent))
         before = _moments(tame)
         z = (tame - before[0]) / before[1]
         power = _most_normal(z)
@@ -53,7 +54,7 @@ class Warp:
 
     def __call__(self, y: Array) -> Array:
         """Values (m,) as a model shall see them: those it was fitted to have mean 0 and variance 1."""
-        z = (_drawn_in((y - self.middle) / self.extent) - self.before[0]) / self.before[1]
+        z = (_drawn_in(_in_units(y - self.middle, self.extent)) - self.before[0]) / self.before[1]
         return (_bent(z, self.power) - self.after[0]) / self.after[1]
 
     def back(self, values: Array) -> Array:
@@ -78,6 +79,10 @@ def _extent(off: Array) -> float:
     return float(np.median(worse)) if len(worse) else 1.0
 
 
+def _in_units(off: Array, extent: float) -> Array:
+    return np.clip(off, -extent * _MANY, extent * _MANY) / extent
+
+
 def _moments(values: Array) -> tuple[float, float]:
     return float(values.mean()), float(values.std()) or 1.0
 
@@ -93,11 +98,12 @@ def _let_out(off: Array) -> Array:
 def _most_normal(z: Array) -> float:
     """The power under which `z` is most likely normal (Yeo and Johnson 2000, eq. 3.1)."""
     lean = float((np.sign(z) * np.log1p(np.abs(z))).sum())
-    likely = [-0.5 * len(z) * np.log(_bent(z, p).var() + 1e-300) + (p - 1.0) * lean for p in _POWERS]
-    return float(_POWERS[int(np.argmax(likely))])
+    variances = _bent(z, _POWERS[:, None]).var(axis=1)
+    likely = -0.5 * len(z) * np.log(variances + 1e-300) + (_POWERS - 1.0) * lean
+    return float(_POWERS[np.argmax(likely)])
 
 
-def _bent(z: Array, power: float) -> Array:
+def _bent(z: Array, power: float | Array) -> Array:
     """Yeo and Johnson 2000, eq. 2.1."""
     above, below = np.log1p(np.maximum(z, 0.0)), np.log1p(np.maximum(-z, 0.0))
     return _grown(above, power) - _grown(below, 2.0 - power)
@@ -108,8 +114,10 @@ def _straightened(w: Array, power: float) -> Array:
     return _shrunk(np.maximum(w, 0.0), power) - _shrunk(np.maximum(-w, 0.0), 2.0 - power)
 
 
-def _grown(log: Array, power: float) -> Array:
-    return log if power == 0 else np.expm1(power * log) / power
+def _grown(log: Array, power: float | Array) -> Array:
+    flat = np.equal(power, 0.0)
+    grown: Array = np.where(flat, log, np.expm1(power * log) / np.where(flat, 1.0, power))
+    return grown
 
 
 def _shrunk(w: Array, power: float) -> Array:

@@ -21,7 +21,10 @@ class Searcher(Protocol):
     """Decides what to try."""
 
     def propose(self, history: History, n: int) -> list[Proposal]:
-        """Up to `n` configs that no trial has. Fewer: there are no more, or none before others finish."""
+        """Up to `n` configs that no trial has. Fewer: there are no more, or none before others finish.
+
+        A searcher may also `describe(history)` in one line what it is going to do; it is shown when a run begins.
+        """
 
 
 @runtime_checkable
@@ -113,7 +116,7 @@ class Store(Protocol):
         """The (version, space as JSON) that a study has had, oldest first."""
 
     def sync(self, name: str, rev: int) -> Changes:
-        """What happened after revision `rev`, or the first part of it."""
+        """What happened after revision `rev`, or the first part of it, which ends where the space changes."""
 
     def grow(self, name: str, version: int, space: Mapping[str, Any]) -> int | None:
         """Add a space as `version`, which must be the next one."""
@@ -122,7 +125,7 @@ class Store(Protocol):
         """Record trials under the next numbers, which must be theirs; fills in their revisions, claims the running."""
 
     def claim(self, name: str, row: Row, worker: str | None) -> tuple[int, Claim] | None:
-        """Run a queued or paused trial until `row.until`, if it has not changed since `row.rev`."""
+        """Run a queued or paused trial until `row.until`, if it has not changed since `row.rev`; `seen` stays."""
 
     def report(
         self, name: str, claim: Claim, row: Row, reports: Sequence[Report], *, config_changed: bool = False

@@ -182,7 +182,7 @@ def test_it_says_why_in_data():
     history = told(PLANE, rows)
     (proposal,) = Tpe().propose(history, 1)
     why = json.loads(json.dumps(dict(proposal.why), allow_nan=False))
-    assert why.keys() == {"searcher", "model", "aim", "alike", "score", "learned from"}
+    assert why.keys() == {"searcher", "model", "aim", "alike", "learned from"}
     best = np.argsort(history.y[:, 0])[:4]
     assert set(why["alike"]) == set(best.tolist())
     assert why["aim"] in ("explore", "exploit")

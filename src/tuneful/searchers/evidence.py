@@ -90,13 +90,15 @@ def _rows(x: Array, trials: Ints) -> Array:
 def _values(history: History) -> Array:
     """One number for each trial, (n,), lower is better; NaN or inf where there is none."""
     means = history.means
-    if np.abs(means, where=np.isfinite(means), out=np.zeros_like(means)).max(initial=0.0) > _LARGEST:
+    if (np.abs(means) > _LARGEST).any():
         means = np.where(np.isfinite(means), np.clip(means, -_LARGEST, _LARGEST), means)
     if means.shape[1] == 1:
         y = means[:, 0].copy()
         _fill_in_unfinished(history, y)
     else:
         y = ranks(means)
+    if not history.bounds:
+        return y
     broken = ~history.feasible & np.isfinite(y)
     if broken.any():
         kept = y[np.isfinite(y) & ~broken]

@@ -53,7 +53,8 @@ def learned(history: History, n: int, searcher: str, start: int, choose: Choose)
         taken.append(config)
         point = space.encode(space.row(config)[None])[0]
         proposals.append(Proposal(config, {"searcher": searcher, **explain(point)}))
-        evidence = evidence.and_pending(point)
+        if len(proposals) < n:
+            evidence = evidence.and_pending(point)
     return proposals
 
 

@@ -101,7 +101,6 @@ class Tpe:
                 "model": "tpe",
                 "aim": "explore" if parts[-1] > 0.5 else "exploit",
                 "alike": [int(trial) for trial in trials[told]],
-                "score": float(_rated(axes, good, bad, point[None])[0]),
                 "learned from": len(evidence.y),
             }
 

@@ -82,11 +82,11 @@ class Gp:
         fitting = Fitting(history, features, self.prior)
         known = fitting.process("gp", evidence.x, evidence.y, _warped)
         merit = lower_bound(self.kappa) if self.merit == "bound" else improvement
-        success = _success(fitting, evidence)
+        success, results = _success(fitting, evidence), len(evidence.y)
         evidence = evidence.only(seen(evidence.y))
         process = _imagining(_warned(known, success), features, evidence, draw)
         score = Acquisition(features, process, merit, success)
-        reasons = Reasons(history, evidence, known, score, Warp.fitted(evidence.y))
+        reasons = Reasons(history, evidence, known, score, Warp.fitted(evidence.y), results)
         pool = _pool(ground, score, evidence, draw)
         if self.merit == "thompson":
             return _sampled(ground, score, pool, draw), reasons.of

@@ -31,6 +31,7 @@ class Reasons:
         process: The process without guesses about the running trials.
         score: What was maximised.
         warp: From the values to those that the process knows.
+        results: How many values there are; the process may know fewer.
     """
 
     history: History
@@ -38,6 +39,7 @@ class Reasons:
     process: GaussianProcess
     score: Acquisition
     warp: Warp
+    results: int
 
     def of(self, point: Array) -> Mapping[str, Any]:
         """What speaks for the config at a point (d,).
@@ -62,6 +64,8 @@ class Reasons:
             "alike": self._alike(points.near),
             "learned from": len(self.evidence.y),
         }
+        if len(self.evidence.y) < self.results:
+            why["of results"] = self.results
         if len(self.evidence.pending):
             why["running"] = len(self.evidence.pending)
         if self.score.success is not None:

@@ -15,6 +15,8 @@ from tuneful.surrogates.likelihood import JITTER, mirrored
 
 Array = NDArray[np.float64]
 
+_LEAST = 1e-7  # variance, as a share of the scale: less is lost in the sums
+
 
 @dataclass(frozen=True)
 class GaussianProcess:
@@ -150,9 +152,7 @@ class View:
     def spread(self) -> Array:
         """The standard deviation of the function, noise apart, (m,)."""
         variance = self.process.kernel.within(self.points) - np.einsum("ij,ij->i", self._pulled, self.k)
-        # Less than the noise in a value is lost in the sums.
-        least = 0.1 * self.process.kernel.noise + JITTER
-        spread: Array = np.sqrt(self.process.scale * np.maximum(variance, least))
+        spread: Array = np.sqrt(self.process.scale * np.maximum(variance, _LEAST))
         return spread
 
     @cached_property

@@ -28,13 +28,13 @@ def objective(trial):
         sys.stdin.readline()
     return trial.params["x"] * trial.params["n"]
 
-study = tn.Study({"x": tn.Float(0, 1), "n": tn.Int(1, 100)}, study=PATH, seed=5)
+study = tn.Study({"x": tn.Float(0, 1), "n": tn.Int(1, 100)}, search="sobol", study=PATH, seed=5)
 study.run(objective, trials=120, quiet=True)
 say(study.status, ran)
 """
     with script(code, path=str(tmp_path / "a.db")) as other:
         other.until("began")
-        study = tn.Study(SPACE, study=tmp_path / "a.db", trials=120)
+        study = tn.Study(SPACE, search="sobol", study=tmp_path / "a.db", trials=120)
         mine = []
         while trial := study.ask():
             mine.append(trial.number)
@@ -47,7 +47,7 @@ say(study.status, ran)
     assert sorted(mine + theirs) == list(range(120))
     study.sync()
     assert all(record.state == State.DONE and record.value == value(record.params) for record in study.trials)
-    alone = tn.Study(SPACE, seed=5).run(lambda **params: value(params), trials=120, quiet=True)
+    alone = tn.Study(SPACE, search="sobol", seed=5).run(lambda **params: value(params), trials=120, quiet=True)
     assert [r.config for r in alone.trials] == [r.config for r in study.trials]
 
 

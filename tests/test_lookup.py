@@ -18,7 +18,7 @@ def test_a_name_is_the_class_in_lower_case():
 
 
 FIND = {searchers: searcher_of, schedulers: lambda name: scheduler_of(name, Random()), pruners: pruner_of}
-NEED_SETTINGS = {"Given", "AnyOf", "Threshold"}
+NEED_SETTINGS = {"Given", "Mix", "Then", "AnyOf", "Threshold"}
 EVERY = [(package, kind, name) for package in FIND for kind, name in zip(package.__all__, names(package), strict=True)]
 
 
@@ -61,7 +61,7 @@ def test_any_function_of_a_history_and_a_trial_is_a_pruner():
         (lambda: searcher_of("randm"), "There is no search='randm'. Did you mean 'random'"),
         (lambda: searcher_of("Grid"), "Did you mean 'grid'"),
         (lambda: searcher_of("one-at-a-time"), "Did you mean 'one_at_a_time'"),
-        (lambda: searcher_of("zzz"), "There is no search='zzz'. There are auto, given, grid"),
+        (lambda: searcher_of("zzz"), "There is no search='zzz'. There are auto, cma_es, forest, given, gp, grid"),
         (lambda: scheduler_of("ful", Random()), "There is no schedule='ful'. Did you mean 'full'"),
         (lambda: pruner_of("meidan"), "There is no prune='meidan'. Did you mean 'median'"),
         (lambda: pruner_of(["median", "patiance"]), "Did you mean 'patience'"),

@@ -58,6 +58,21 @@ class Evidence:
         return replace(self, pending=np.vstack([self.pending, x]))
 
 
+def telling(y: Array, most: int) -> Ints:
+    """Which of the values (n,) to learn from if they are too many: the best half, and others evenly from all times."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    order = np.argsort(y, kind="stable")
+    best, rest = order[: most // 2], np.sort(order[most // 2 :])
+    return np.sort(np.append(best, rest[np.linspace(0, len(rest) - 1, most - len(best)).astype(np.int64)]))
+
+
+def measure(history: History) -> tuple[str, float]:
+    """What the values of the evidence are of, and what to multiply them with to get the user's."""
+    objectives = history.objectives
+    return (objectives[0].metric, objectives[0].sign) if len(objectives) == 1 else ("rank", 1.0)
+
+
 def _gathered(history: History) -> Evidence:
     state, inside, y = history.state, history.inside, _values(history)
     open_ = np.zeros(len(history), dtype=bool)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneful.history import History
+from tuneful.searchers.evidence import telling
 from tuneful.surrogates.features import Features, Points
 from tuneful.surrogates.gaussian_process import GaussianProcess
 from tuneful.surrogates.kernel import Kernel
@@ -66,13 +67,13 @@ class Fitting:
         return found
 
     def _likelihood(self, points: Points, values: Array) -> Likelihood:
-        kept = _telling(values, _FITTED)
+        kept = telling(values, _FITTED)
         return Likelihood(Points(points.near[kept], points.far[kept]), self.features.group, values[kept], self.prior)
 
 
 def seen(y: Array) -> Ints:
     """The places of those of the values (n,) that a process sees."""
-    return _telling(y, SEEN)
+    return telling(y, SEEN)
 
 
 def _last_thorough(n: int) -> int:
@@ -81,12 +82,3 @@ def _last_thorough(n: int) -> int:
     while (following := max(at + 1, int(at * _GROWTH))) <= n:
         at = following
     return at
-
-
-def _telling(y: Array, most: int) -> Ints:
-    """Which of the values `y` (n,) to keep if they are too many: the best half, and others spread evenly in time."""
-    if len(y) <= most:
-        return np.arange(len(y))
-    order = np.argsort(y, kind="stable")
-    best, rest = order[: most // 2], np.sort(order[most // 2 :])
-    return np.sort(np.append(best, rest[np.linspace(0, len(rest) - 1, most - len(best)).astype(np.int64)]))

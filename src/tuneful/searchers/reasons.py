@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tuneful.history import History
 from tuneful.searchers.acquisition import Acquisition
-from tuneful.searchers.evidence import Evidence
+from tuneful.searchers.evidence import Evidence, measure
 from tuneful.surrogates.gaussian_process import GaussianProcess
 from tuneful.surrogates.kernel import matern, squared_distances
 from tuneful.surrogates.warps import Warp
@@ -52,11 +52,10 @@ class Reasons:
         mean, spread = float(view.mean[0, 0]), float(view.spread[0])
         best = float(self.process.smoothed.min())
         low, middle, high, goal = self.warp.back(np.array([mean - spread, mean, mean + spread, best])).tolist()
-        objectives = self.history.objectives
-        sign = objectives[0].sign if len(objectives) == 1 else 1.0
+        metric, sign = measure(self.history)
         why: dict[str, Any] = {
             "model": "gaussian process",
-            "of": objectives[0].metric if len(objectives) == 1 else "rank",
+            "of": metric,
             "predicted": sign * middle,
             "spread": (high - low) / 2.0,
             "best": sign * goal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,8 @@ from tuneful.searchers.evidence import Evidence
 from tuneful.searchers.learned import Answer, learned
 from tuneful.space import Choice, Domain, Space
 from tuneful.space.scales import LogCells
-
-if TYPE_CHECKING:
-    from tuneful.surrogates.parzen import Parzen
-    from tuneful.surrogates.parzen_axes import Axes
+from tuneful.surrogates.parzen import Parzen
+from tuneful.surrogates.parzen_axes import FLAT, Axes
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -108,8 +106,6 @@ class Tpe:
 
     def _estimators(self, axes: Axes, evidence: Evidence) -> tuple[Ints, Parzen, Parzen]:
         """The trials that are good, and the densities of the good and of the bad."""
-        from tuneful.surrogates.parzen import Parzen  # noqa: PLC0415 - scipy loads only for those who use it
-
         x, n = evidence.x, len(evidence.y)
         many = min(math.ceil(self.gamma * (n + len(evidence.failed))), self.most, n)
         first = _lowest(evidence.y, many + _NEAR)
@@ -176,8 +172,6 @@ def _axes(history: History) -> Axes:
 
 
 def _axes_of(space: Space) -> Axes:
-    from tuneful.surrogates.parzen_axes import FLAT, Axes  # noqa: PLC0415 - with the rest of the model
-
     q = (np.arange(256) + 0.5) / 256
     priors = [domain.encode(domain.draw(q)) if _believes(domain) else None for domain in _domains(space)]
     return Axes(

@@ -7,7 +7,7 @@ from tuneful.errors import StudyError
 from tuneful.history import History, State
 from tuneful.searchers import Random
 from tuneful.searchers.forest import Forest
-from tuneful.space import Float, Int, Log, Space, Switch
+from tuneful.space import Choice, Float, Int, Log, Space, Switch
 from tuneful.testing import check_searcher
 from tuneful.testing.histories import begin, end, value_of
 
@@ -110,3 +110,9 @@ def test_a_space_of_many_parameters():
 def test_settings_that_cannot_be_are_refused(name):
     with pytest.raises(StudyError, match=f"Forest: {name} is 1. Pass at least 2"):
         Forest(**{name: 1})
+
+
+def test_options_of_no_weight_are_left_out_while_there_are_others():
+    space = Space({"x": Float(0, 1), "o": Choice(["never", "a", "b"], weights=[0, 1, 1])})
+    history = play(Forest(), History(space, seed=1), lambda config: config["x"], 25)
+    assert {history.config(trial)["o"] for trial in range(25)} == {"a", "b"}

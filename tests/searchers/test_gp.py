@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from tuneful.errors import StudyError
 from tuneful.history import History, Objective, State
 from tuneful.searchers import Gp, Random
 from tuneful.space import Choice, Float, Int, Log, Repeat, Space, Switch
@@ -364,3 +365,60 @@ def test_a_new_branch_is_tried_beside_what_it_knows():
     history = play(Gp(), History(before), value, 12)
     history.move_to(after, 1)
     assert play(Gp(), history, value, 30).y.min() < -0.99
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [lambda c: c["x"] > 0.5, lambda c: c["x"] + c["y"] > 1],
+    ids=["behind a border", "behind a slanting border"],
+)
+def test_it_learns_to_stay_where_trials_succeed_though_the_best_lies_behind_the_border(fails):
+    def value(config):
+        return math.inf if fails(config) else (config["x"] - 0.6) ** 2 + (config["y"] - 0.6) ** 2
+
+    history = play(Gp(), History(PLANE, seed=0), value, 100)
+    assert np.count_nonzero(history.state[-40:] == State.FAILED) <= 10
+    assert history.y[history.best, 0] < 0.03
+
+
+def test_failures_by_chance_do_not_hide_what_is_good():
+    lost = np.random.default_rng(0).random(200) < 0.15
+    history = History(PLANE, seed=0)
+    play(Gp(), history, lambda config: math.inf if lost[len(history)] else bowl(config), 60)
+    assert history.y[history.best, 0] < 0.01
+
+
+def test_it_leaves_a_branch_in_which_nothing_is_to_be_gained():
+    space = Space({"s": Switch({"dull": {"k": Int(1, 3)}, "rich": {"u": Float(0, 1), "v": Float(0, 1)}})})
+
+    def value(config):
+        if config["s"] == "dull":
+            return 0.2 + 0.01 * config["s.dull.k"]
+        return 0.1 + 4 * (abs(config["s.rich.u"] - 0.2) + abs(config["s.rich.v"] - 0.3))
+
+    for seed in range(3):
+        assert min(play(Gp(), History(space, seed=seed), value, 80).y[:, 0]) < 0.2
+
+
+def test_options_of_no_weight_are_left_out_while_there_are_others():
+    option = Choice(["never", "a", "b"], weights=[0, 1, 1])
+    for space, value in (
+        (Space({"x": Float(0, 1), "o": option}), lambda c: c["x"]),
+        (Space({"k": Int(1, 20), "o": option}), lambda c: c["k"]),
+    ):
+        history = play(Gp(), History(space, seed=1), value, 25)
+        assert {history.config(trial)["o"] for trial in range(25)} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"merit": "ei"}, "Gp: merit is 'ei'. Pass one of improvement, bound, thompson"),
+        ({"start": 0}, "Gp: start is 0. Pass at least 1"),
+        ({"kappa": -1.0}, "Gp: kappa is -1.0. Pass 0 or more"),
+        ({"kappa": math.nan}, "Gp: kappa is nan. Pass 0 or more"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(StudyError, match=message):
+        Gp(**settings)

@@ -109,3 +109,10 @@ def test_scores_are_normal_quantiles_and_ties_share_one():
     assert scores[1] == pytest.approx(-scores[0])
     assert scores[1] < 0
     assert normal_scores(np.array([5.0])) == pytest.approx([0])
+
+
+def test_values_beyond_all_proportion_overflow_nothing():
+    y = np.array([0.0, 1e-300, 2e-300, 3e-300, 1e300])
+    values = Warp.fitted(y)(y)
+    assert np.isfinite(values).all()
+    assert (np.diff(values) > 0).all()

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tuneful.errors import StudyError
 from tuneful.history import History, Proposal
 from tuneful.protocols import rng
-from tuneful.searchers.evidence import Evidence
+from tuneful.searchers.evidence import Evidence, measure, telling
+from tuneful.searchers.ground import Ground
 from tuneful.searchers.learned import Answer, learned
 from tuneful.space import Space
 from tuneful.surrogates import forest
@@ -67,9 +68,8 @@ class Forest:
     def _choose(self, history: History, known: Evidence, number: int) -> Answer:
         space, draw = history.space, rng(history.seed, number, "forest")
         model = _Model.of(space, known, self.trees, draw)
-        x, value = _candidates(space, model, draw)
-        objectives = history.objectives
-        sign = objectives[0].sign if len(objectives) == 1 else 1.0
+        x, value = _candidates(Ground.of(history), model, draw)
+        _, sign = measure(history)
         return space.decode(x[np.argsort(-value, kind="stable")]), partial(model.why, sign=sign)
 
 
@@ -96,7 +96,7 @@ class _Model:
     @classmethod
     def of(cls, space: Space, known: Evidence, trees: int, draw: np.random.Generator) -> _Model:
         """A model of the evidence: with many trials, of the best and an even choice of the others."""
-        kept = _telling(known.y)
+        kept = telling(known.y, _MOST)
         x, y = known.x[kept], known.y[kept]
         scores = normal_scores(y)
         options = [int(p.domain.size) if p.domain.categorical else 0 for p in space.parameters]
@@ -150,27 +150,18 @@ class _Model:
         return self.scores[order], self.y[order]
 
 
-def _telling(y: Array) -> Ints:
-    """Which values (n,) to learn from if there are too many: the best, and an even choice of the others."""
-    if len(y) <= _MOST:
-        return np.arange(len(y))
-    order, best = np.argsort(y, kind="stable"), _MOST // 2
-    others = order[best:][np.linspace(0, len(y) - best - 1, _MOST - best).astype(np.int64)]
-    return np.sort(np.append(order[:best], others))
-
-
-def _candidates(space: Space, model: _Model, draw: np.random.Generator) -> tuple[Array, Array]:
+def _candidates(ground: Ground, model: _Model, draw: np.random.Generator) -> tuple[Array, Array]:
     """Configs (m, d) and what improvement they promise (m,): from everywhere, near the best trials, and uphill."""
     tops = model.x[np.argsort(model.scores, kind="stable")[:_CLIMBERS]]
-    drawn = space.encode(space.draw(draw.random((_DRAWN, len(space)))))
-    near = _moved(space, tops[draw.integers(len(tops), size=_DRAWN)], draw)
+    drawn = ground.drawn(draw.random((_DRAWN, len(ground.space))))
+    near = _moved(ground, tops[draw.integers(len(tops), size=_DRAWN)], draw)
     x = [np.vstack([drawn, near, tops])]
     values = [model.improvement(x[0])]
     best = np.argsort(-values[0][: 2 * _DRAWN], kind="stable")[:_CLIMBERS]
     here = np.vstack([x[0][best], tops])
     height = np.append(values[0][best], values[0][2 * _DRAWN :])
     for _ in range(_ROUNDS):
-        x.append(_moved(space, np.repeat(here, _NEIGHBOURS, axis=0), draw))
+        x.append(_moved(ground, np.repeat(here, _NEIGHBOURS, axis=0), draw))
         values.append(model.improvement(x[-1]))
         around = values[-1].reshape(len(here), _NEIGHBOURS)
         steepest = np.arange(len(here)) * _NEIGHBOURS + around.argmax(axis=1)
@@ -179,15 +170,15 @@ def _candidates(space: Space, model: _Model, draw: np.random.Generator) -> tuple
     return np.vstack(x), np.concatenate(values)
 
 
-def _moved(space: Space, x: Array, draw: np.random.Generator) -> Array:
+def _moved(ground: Ground, x: Array, draw: np.random.Generator) -> Array:
     """A neighbour of each config (m, d): one parameter is another, sometimes more; what newly exists is drawn."""
     m, d = x.shape
-    redrawn = draw.random((m, d))
+    redrawn = ground.anywhere((m, d), draw)
     unit = np.where(np.isnan(x), redrawn, x)
     changed = draw.random((m, d)) < draw.choice([0.0, 1 / d], size=(m, 1))
     changed[np.arange(m), draw.integers(d, size=m)] = True
     shortest, longest = _STEPS
     length = shortest * (longest / shortest) ** draw.random((m, 1))
     stepped = np.clip(unit + length * draw.standard_normal((m, d)), 0.0, 1.0)
-    moved = np.where(space.categorical, redrawn, stepped)
-    return space.encode(space.decode(np.where(changed, moved, unit)))
+    moved = np.where(ground.space.categorical, redrawn, stepped)
+    return ground.nearest(np.where(changed, moved, unit), draw)

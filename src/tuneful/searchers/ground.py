@@ -77,6 +77,14 @@ class Ground:
         """Configs at the quantiles (m, d) of what is believed."""
         return self.space.encode(self.space.draw(q))
 
+    def anywhere(self, shape: tuple[int, ...], rng: Rng) -> Array:
+        """Points (m, d) anywhere, options by their weights."""
+        unit = rng.random(shape)
+        for j in self._weighted:
+            domain = self.space.parameters[j].domain
+            unit[:, j] = domain.encode(domain.draw(unit[:, j]))
+        return unit
+
     def nearest(self, x: Array, rng: Rng) -> Array:
         """The nearest configs to points (m, d); what newly exists in one is drawn."""
         return self.space.encode(self.space.decode(self._whole(x, rng)))
@@ -88,7 +96,7 @@ class Ground:
         changed = rng.random((n, d)) < rng.choice(_CHANGED, size=(n, 1)) / d
         changed[np.arange(n), rng.integers(d, size=n)] = True
         moved = np.clip(unit + rng.standard_normal((n, d)) * rng.choice(_WIDTHS, size=(n, 1)), 0.0, 1.0)
-        moved = np.where(self._few, self._any((n, d), rng), moved)
+        moved = np.where(self._few, self.anywhere((n, d), rng), moved)
         return self.space.encode(self.space.decode(np.where(changed, moved, unit)))
 
     def swept(self, x: Array, column: int, rng: Rng) -> Array:
@@ -119,17 +127,9 @@ class Ground:
         domains = [parameter.domain for parameter in self.space.parameters]
         return [j for j, domain in enumerate(domains) if isinstance(domain, Choice) and domain.weights is not None]
 
-    def _any(self, shape: tuple[int, ...], rng: Rng) -> Array:
-        """Points (m, d) anywhere, options by their weights."""
-        unit = rng.random(shape)
-        for j in self._weighted:
-            domain = self.space.parameters[j].domain
-            unit[:, j] = domain.encode(domain.draw(unit[:, j]))
-        return unit
-
     def _whole(self, x: Array, rng: Rng) -> Array:
         """The points (m, d) with any value where one is absent."""
-        return np.where(np.isnan(x), self._any(x.shape, rng), x)
+        return np.where(np.isnan(x), self.anywhere(x.shape, rng), x)
 
 
 def _levels(domain: Domain) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from tuneful.history import History, Proposal
 from tuneful.searchers import Gp, fitting, gp, ground
 from tuneful.surrogates.features import Features
-from tuneful.surrogates.likelihood import PRIOR, Likelihood
+from tuneful.surrogates.likelihood import PRIOR, Likelihood, Prior
 
 
 def _standard(y: np.ndarray) -> np.ndarray:
@@ -41,7 +41,11 @@ def _over_log_l(self: Likelihood, *args: Any) -> None:
 
 
 _begin = Likelihood.__init__
-_one_start = lambda self, columns: [np.append(np.full(columns, self.centre(columns)[0] - 3), [self.trend, self.noise])]  # noqa: E731
+
+
+def _one_start(self: Prior, columns: int) -> list[np.ndarray]:
+    return [np.append(np.full(columns, self.centre(columns)[0] - 3), [self.trend, self.noise])]
+
 
 # What to put in the place of what.
 PARTS: dict[str, list[tuple[Any, str, Any]]] = {
@@ -49,7 +53,7 @@ PARTS: dict[str, list[tuple[Any, str, Any]]] = {
     "climbing": [(gp, "climbed", _as_drawn)],
     "conditions": [(ground.Ground, "features", _flat), (Features, "of", _in_the_middle)],
     "prior over l": [(Likelihood, "__init__", _over_log_l)],
-    "several starts": [(type(PRIOR), "starts", _one_start)],
+    "several starts": [(Prior, "starts", _one_start)],
     "success": [(gp, "_success", lambda *_: None)],
     "fantasies": [(gp, "_imagining", lambda process, *_: process)],
     "updates": [(fitting, "_BRIEF", 0)],

@@ -29,7 +29,7 @@ def same(a, b):
     if isinstance(a, (np.ndarray, np.generic)):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     if isinstance(a, float):
-        return math.copysign(1, a) == math.copysign(1, b) and (a == b or (a != a and b != b))  # noqa: PLR0124
+        return math.copysign(1, a) == math.copysign(1, b) and (a == b or (a != a and b != b))  # noqa: PLR0124 - both NaN
     return a == b
 
 

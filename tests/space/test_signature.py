@@ -172,7 +172,7 @@ def test_structures_take_their_defaults_from_the_signature():
 
 
 def test_what_declares_nothing_is_left_alone():
-    def plain(a, b: int = 2, *args: Rate, c: Annotated[int, "words"] = 1, d: undefined = 3, e: 3 = 4): ...  # noqa: F821
+    def plain(a, b: int = 2, *args: Rate, c: Annotated[int, "words"] = 1, d: undefined = 3, e: 3 = 4): ...  # noqa: F821 - on purpose
 
     class Empty: ...
 
@@ -202,7 +202,7 @@ def bad_marks(n: Annotated[int, Int(1, 3), Int(1, 4)]): ...
 def bad_range(n: Annotated[int, Int(3, 1)]): ...
 
 
-def bad_name(n: Annotated[int, local_name(1, 3)]): ...  # noqa: F821
+def bad_name(n: Annotated[int, local_name(1, 3)]): ...  # noqa: F821 - on purpose
 
 
 @pytest.mark.parametrize(

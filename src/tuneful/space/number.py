@@ -174,7 +174,7 @@ def _whole(value: object) -> int | str:
     number = _real(value)
     if isinstance(number, str):
         return number
-    return int(value) if number == math.floor(number) else repr(value)  # type: ignore[call-overload]
+    return int(value) if number == math.floor(number) else repr(value)  # type: ignore[call-overload]  # a number: floor took it
 
 
 @dataclass(frozen=True)

@@ -160,12 +160,12 @@ def _before_fork() -> None:
 
 def _after_fork_in_parent() -> None:
     while _halted:
-        _halted.pop()._lock.release()  # noqa: SLF001
+        _halted.pop()._lock.release()  # noqa: SLF001 - our own class
 
 
 def _after_fork_in_child() -> None:
     while _halted:
-        _halted.pop()._lock = threading.RLock()  # noqa: SLF001
+        _halted.pop()._lock = threading.RLock()  # noqa: SLF001 - our own class
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

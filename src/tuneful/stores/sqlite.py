@@ -29,7 +29,7 @@ _INSERT = (
     f"INSERT INTO trial ({COLUMNS}, id, study, worker, token) "  # noqa: S608 - our own column names
     f"VALUES ({', '.join('?' * (COLUMNS.count(',') + 5))})"
 )
-_CHANGED = f"SELECT {COLUMNS} FROM trial WHERE study = ? AND rev > ? AND rev <= ? ORDER BY rev LIMIT ?"  # noqa: S608
+_CHANGED = f"SELECT {COLUMNS} FROM trial WHERE study = ? AND rev > ? AND rev <= ? ORDER BY rev LIMIT ?"  # noqa: S608 - our own
 _SPACES = "SELECT version, rev, body FROM space WHERE study = ? AND rev > ? ORDER BY version LIMIT 2"
 # All of a trial that was started again: its earlier attempt reported what no longer counts.
 _REPORTS = (
@@ -52,12 +52,12 @@ _CLAIM = (
     "started = coalesce(started, :now) WHERE id = :key AND rev = :known AND state IN (0, 2) RETURNING attempt"
 )
 _END = (
-    "UPDATE trial SET state = :state, rev = :rev, ended = :ended, metrics = :metrics, error = :error, "  # noqa: S608
+    "UPDATE trial SET state = :state, rev = :rev, ended = :ended, metrics = :metrics, error = :error, "  # noqa: S608 - our own
     "curve = :curve, revs = :revs, step = :step, cost = :cost, finished = :finished, settings = :settings, "
     f"past = {_PAST}, proposed = {_PROPOSED}, config = coalesce(:config, config), space = :space, worker = NULL, "
     "token = NULL, told_by = :token "
 )
-_BACK = f"UPDATE trial SET state = 0, rev = :rev, past = {_PAST}, worker = NULL, token = NULL WHERE id = :key"  # noqa: S608
+_BACK = f"UPDATE trial SET state = 0, rev = :rev, past = {_PAST}, worker = NULL, token = NULL WHERE id = :key"  # noqa: S608 - our own
 _LOST = (
     "UPDATE trial SET state = 5, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, revs = ?, "
     "worker = NULL, token = NULL WHERE id = ?"
@@ -70,7 +70,7 @@ _LOSSES = (
 _REPORTED = "SELECT step, rev, metrics FROM report WHERE trial = ? ORDER BY step"
 _SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PROGRESS = (
-    "UPDATE trial SET rev = :rev, step = :step, began = :began, cost = :cost, saved_step = :saved_step, "  # noqa: S608
+    "UPDATE trial SET rev = :rev, step = :step, began = :began, cost = :cost, saved_step = :saved_step, "  # noqa: S608 - our own
     f"saved_attempt = :saved_attempt, proposed = {_PROPOSED}, config = coalesce(:config, config), space = :space "
 )
 _WHILE_CLAIMED = "WHERE id = :key AND token = :token AND state = 1"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tuneful.errors import CheckpointError as CheckpointError
     from tuneful.errors import ObjectiveError as ObjectiveError
     from tuneful.errors import SpaceError as SpaceError
+    from tuneful.errors import StoreAway as StoreAway
     from tuneful.errors import StoreBusy as StoreBusy
     from tuneful.errors import StoreError as StoreError
     from tuneful.errors import StoreFull as StoreFull
@@ -59,8 +60,8 @@ _HOMES = {
     "Trial": "trial",
     **dict.fromkeys(
         (
-            *("CheckpointError", "ObjectiveError", "SpaceError", "StoreBusy", "StoreError", "StoreFull"),
-            *("StudyError", "StudyNotFound", "TunefulError"),
+            *("CheckpointError", "ObjectiveError", "SpaceError", "StoreAway", "StoreBusy", "StoreError"),
+            *("StoreFull", "StudyError", "StudyNotFound", "TunefulError"),
         ),
         "errors",
     ),

@@ -7,6 +7,7 @@ TunefulError
 │   └── StudyNotFound
 ├── CheckpointError       a state cannot be saved, or what was saved is gone
 └── StoreError            a store cannot be read or written
+    ├── StoreAway         it cannot be reached now, and may come back
     ├── StoreBusy         another process holds it for too long
     └── StoreFull         the disk is full; nothing acknowledged is lost
 """
@@ -40,6 +41,10 @@ class CheckpointError(TunefulError):
 
 class StoreError(TunefulError):
     """A store cannot be read or written."""
+
+
+class StoreAway(StoreError):
+    """The store cannot be reached now; nothing acknowledged is lost, and it may come back."""
 
 
 class StoreBusy(StoreError):

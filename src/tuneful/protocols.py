@@ -7,7 +7,7 @@ history: they keep no state, do no I/O, and draw only from `rng`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -71,6 +71,8 @@ class Changes(NamedTuple):
         rows: Trials that are new or changed, in the order of their changes.
         reports: What unfinished trials reported, with the revision; everything, for those started again.
         more: Whether there is more to ask for, after `rev`.
+        leader: The living worker that alone decides, if one does.
+        wish: What somebody wants of the study: None, `pause` or `stop`.
     """
 
     rev: int
@@ -78,6 +80,43 @@ class Changes(NamedTuple):
     rows: Sequence[Row] = ()
     reports: Sequence[tuple[int, Report]] = ()
     more: bool = False
+    leader: str | None = None
+    wish: str | None = None
+
+
+class Orders(NamedTuple):
+    """What a worker must know between two syncs.
+
+    Attributes:
+        wish: What somebody wants of the study: None, `pause` or `stop`.
+        trials: What the worker runs, with what is wanted of each (None, `hold` or `stop`). What it believes to run and
+            is not in here is no longer its own.
+        leader: The living worker that alone decides, if one does.
+    """
+
+    wish: str | None
+    trials: Mapping[int, str | None]
+    leader: str | None
+
+
+class Member(NamedTuple):
+    """A worker that is registered with a store.
+
+    Attributes:
+        worker: Its name.
+        host: Where it runs.
+        pid: Its process there.
+        version: Its version of Tuneful.
+        lease_until: When it is given up if it is not heard of before, as a Unix time in seconds.
+        running: The (study, number) of what it runs.
+    """
+
+    worker: str
+    host: str
+    pid: int
+    version: str
+    lease_until: float
+    running: Sequence[tuple[str, int]]
 
 
 class Outcome(NamedTuple):
@@ -122,10 +161,25 @@ class Store(Protocol):
         """Add a space as `version`, which must be the next one."""
 
     def create(self, name: str, rows: Sequence[Row], worker: str | None) -> tuple[int, list[Claim]] | None:
-        """Record trials under the next numbers, which must be theirs; fills in their revisions, claims the running."""
+        """Record trials under the next numbers, which must be theirs; fills in their revisions, claims the running.
+
+        A queued one with `begun` set is ready at once: it counts as begun, and any worker may claim it.
+        """
 
     def claim(self, name: str, row: Row, worker: str | None) -> tuple[int, Claim] | None:
-        """Run a queued or paused trial until `row.until`, if it has not changed since `row.rev`; `seen` stays."""
+        """Run a queued or paused trial until `row.until`, if it has not changed since `row.rev`; `seen` stays.
+
+        None also if somebody wants it held or stopped.
+        """
+
+    def claim_next(self, name: str, worker: str | None) -> tuple[int, Claim, Row] | None:
+        """Run the first trial that is ready: queued, begun, and nothing else wanted of it; None if there is none.
+
+        The row is the trial as it is now: running. Nothing is ready while a study is to pause or to stop.
+        """
+
+    def offer(self, name: str, row: Row) -> int | None:
+        """Make a queued or paused trial ready to go on until `row.until`, if it has not changed since `row.rev`."""
 
     def report(
         self, name: str, claim: Claim, row: Row, reports: Sequence[Report], *, config_changed: bool = False
@@ -138,6 +192,27 @@ class Store(Protocol):
     def claim_of(self, name: str, number: int) -> Claim | None:
         """The claim under which a trial runs now."""
 
+    def wish(self, name: str, number: int | None, wish: str | None) -> bool:
+        """Say what is wanted of a trial (`hold`, `stop`), or of the study if `number` is None (`pause`, `stop`).
+
+        None takes it back. False: the trial is over, or was never there.
+        """
+
+    def cancel(self, name: str, number: int | None) -> int:
+        """End a trial, or all, as cancelled at once, with what they reported; how many. Their claims are void."""
+
+    def lead(self, name: str, worker: str) -> bool:
+        """Be the one who alone decides, as long as `worker` lives. False: another living worker is."""
+
+    def resign(self, name: str, worker: str) -> None:
+        """Let others decide again."""
+
+    def orders(self, name: str, worker: str) -> Orders:
+        """What `worker` runs, and what is wanted of it: one cheap read."""
+
+    def members(self) -> list[Member]:
+        """The registered workers, oldest first."""
+
     def runs_elsewhere(self, name: str, worker: str | None) -> bool:
         """Whether other workers that are taken to live run trials of a study."""
 
@@ -149,6 +224,15 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a study and all its trials."""
+
+    def dump(self, name: str) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+        """All that is kept of a study, as it was at one moment: (table, rows of `stores.tables`), page by page."""
+
+    def load(self, name: str, pages: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+        """Take in what another store dumped, under `name`, which must be new; all or nothing."""
+
+    def check(self) -> list[str]:
+        """What is wrong with what is kept, in sentences; empty if nothing is."""
 
     def close(self, worker: str | None = None) -> None:
         """Let go of everything; what `worker` still runs is queued again."""

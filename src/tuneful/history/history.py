@@ -44,7 +44,7 @@ _COLUMNS: dict[str, tuple[type, float]] = {
     "most_trials": (np.float64, np.inf),
     "most_steps": (np.float64, np.inf),
 }
-_TEXTS = ("why", "note", "error", "settings", "saved", "imported", "past", "proposed")
+_TEXTS = ("why", "note", "error", "settings", "saved", "imported", "past", "proposed", "wish")
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -64,8 +64,8 @@ class History:
     Attributes:
         state: A `State` of each trial, (n,).
         reached: The last step each has reported, (n,); `until`, the one it may go to (inf: to the end).
-        born, begun, ended: The revision at which each was recorded, first started and finished (0: not yet),
-            (n,): the order of starting and of finishing.
+        born, begun, ended: The revision at which each was recorded, first started (or made ready for any worker to
+            start) and finished (0: not yet), (n,): the order of starting and of finishing.
         seen: The revision that was known when each was proposed, (n,); `most_trials`, `most_steps`, the limits it
             was proposed under (inf: none).
         space_version: The version of the space that each is of, (n,).
@@ -212,6 +212,13 @@ class History:
         states = self._facts["state"]
         return [trial for trial in sorted(self._unfinished) if states[trial] == state]
 
+    @property
+    def ready(self) -> list[int]:
+        """The queued trials that any worker may run as they are: that and how far is decided already, by number."""
+        states, begun = self._facts["state"], self._facts["begun"]
+        held = self._texts["wish"]
+        return [t for t in sorted(self._unfinished) if states[t] == State.QUEUED and begun[t] > 0 and t not in held]
+
     def config(self, trial: int) -> Config:
         """The values of a trial by path."""
         return self._vocabulary.config(trial)
@@ -249,6 +256,7 @@ class History:
             past=self._texts["past"].get(trial, ()),
             proposed=self._texts["proposed"].get(trial),
             limits=(_whole(at["most_trials"]), _whole(at["most_steps"])),
+            wish=self.text("wish", trial),
         )
 
     def _values(self, trial: int) -> dict[str, float]:
@@ -298,8 +306,8 @@ class History:
         return next((o.sign for o in self.objectives if o.metric == metric), 1.0)
 
     def text(self, kind: str, trial: int) -> Any:
-        """The `why`, `note`, `error`, `settings` or `saved` of a trial; empty or None if it has none."""
-        return self._texts[kind].get(trial, None if kind in ("error", "saved") else _NOTHING)
+        """The `why`, `note`, `error`, `settings`, `saved` or `wish` of a trial; empty or None if it has none."""
+        return self._texts[kind].get(trial, None if kind in ("error", "saved", "wish") else _NOTHING)
 
     def recall(self, key: Hashable) -> tuple[int, Any] | None:
         """The (version, value) last remembered under `key`; a memo that may be gone at any time."""

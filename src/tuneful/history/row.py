@@ -72,7 +72,8 @@ class Row:
         space: The version of the space it was proposed for.
         state: Where it stands.
         rev: The revision of the study at its last change; `born`, `begun` and `ended` those at which it was
-            recorded, first started and finished (0: not yet). They give the order of starting and finishing.
+            recorded, first started (or made ready for any worker to start) and finished (0: not yet). They give the
+            order of starting and finishing.
         until: The step it is to train up to (cumulative); None for as far as the objective goes.
         step: The last step it reported.
         attempt: How often it was started.
@@ -93,6 +94,7 @@ class Row:
         past: The moments at which it was started, paused or queued again; empty if it was started as it was recorded
             and has run ever since.
         proposed: The (space, config) it was recorded with, if they are others now.
+        wish: What somebody wants of it: None, `hold` (do not run it) or `stop` (end it with what it has).
     """
 
     number: int
@@ -125,11 +127,17 @@ class Row:
     past: tuple[Moment, ...] = ()
     proposed: tuple[int, Config] | None = None
     limits: tuple[int | None, int | None] = (None, None)
+    wish: str | None = None
 
     @property
     def distinct(self) -> bool:
         """Whether it counts against a limit of trials: it is no repeat, fork or import."""
         return self.repeat_of is None and self.parent is None and not self.imported
+
+    @property
+    def ready(self) -> bool:
+        """Whether any worker may run it now: that and how far is decided, and nobody runs it."""
+        return self.state == State.QUEUED and self.begun > 0 and self.wish is None
 
     @property
     def start(self) -> Moment:

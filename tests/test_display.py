@@ -210,7 +210,7 @@ def test_an_interrupted_run_says_how_to_go_on_if_it_can(capsys, tmp_path, in_fil
     study.run(train, trials=5)
     study.close()
     err = capsys.readouterr().err
-    assert "interrupted; the running trial is queued again: 1 queued" in err
+    assert "interrupted; what ran is queued again: 1 queued" in err
     assert ("Run it again to go on: everything is in" in err) == in_file
 
 

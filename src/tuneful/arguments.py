@@ -79,7 +79,30 @@ def count_of(name: str, value: int | None) -> int | None:
     return value
 
 
-def seconds_of(timeout: float | str | None) -> float | None:
+def bytes_of(memory: float | str | None) -> int | None:
+    """Bytes of a number, or of a text like `500MB` or `8GB`.
+
+    Raises:
+        StudyError: it is neither, or not above 0.
+
+    >>> bytes_of("1.5GB")
+    1610612736
+    """
+    if memory is None:
+        return None
+    size = 0.0
+    if isinstance(memory, str):
+        found = re.fullmatch(r"\s*([0-9.]+)\s*([kmgt]?)(?:i?b)?\s*", memory.lower())
+        with contextlib.suppress(ValueError):
+            size = float(found[1]) * 1024 ** " kmgt".index(found[2] or " ") if found else 0.0
+    elif isinstance(memory, (int, float)) and not isinstance(memory, bool):
+        size = float(memory)
+    if not 1 <= size < 2**63:
+        raise StudyError(f"trial_memory={memory!r}: pass bytes, or a text like '500MB' or '8GB'.")
+    return int(size)
+
+
+def seconds_of(timeout: float | str | None, name: str = "timeout") -> float | None:
     """Seconds of a number, or of a text like `90s`, `20m`, `2h`, `1d`.
 
     Raises:
@@ -98,5 +121,5 @@ def seconds_of(timeout: float | str | None) -> float | None:
     elif isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
         seconds = float(timeout)
     if not seconds > 0:
-        raise StudyError(f"timeout={timeout!r}: pass seconds, or a text like '90s', '20m' or '2h'.")
+        raise StudyError(f"{name}={timeout!r}: pass seconds, or a text like '90s', '20m' or '2h'.")
     return seconds

@@ -24,9 +24,10 @@ _ENDINGS = {
     "timeout": "the time is up",
     "target": "the target is reached",
     "converged": "no gain for a while",
-    "stopped": "a callback asked to stop",
-    "interrupted": "interrupted; the running trial is queued again",
-    "terminated": "terminated; the running trial is queued again",
+    "stopped": "stopped on request",
+    "idle": "nobody has work",
+    "interrupted": "interrupted; what ran is queued again",
+    "terminated": "terminated; what ran is queued again",
 }
 _WIDTH, _HEIGHT = 100, 10
 
@@ -34,7 +35,7 @@ _WIDTH, _HEIGHT = 100, 10
 class Lines:
     """One line for each finished trial, to stderr."""
 
-    def __init__(self, study: Study, limits: Limits, searcher: Searcher) -> None:
+    def __init__(self, study: Study, limits: Limits, searcher: Searcher | None) -> None:
         self._study, self._limits, self._searcher = study, limits, searcher
 
     def begin(self) -> None:
@@ -44,7 +45,7 @@ class Lines:
             _say(f"{study.address}: going on, {counts(history)}")
             if outside := int(np.count_nonzero(~history.inside)):
                 _say(f"the space has changed: {outside} of the trials lie outside it, and are kept as results only")
-        elif study.address.path is not None:
+        elif not study.address.in_memory:
             _say(f"{study.address}: a new study")
         if (describe := getattr(self._searcher, "describe", None)) is not None:
             _say(describe(history))
@@ -52,7 +53,8 @@ class Lines:
     def finished(self, record: Record) -> None:
         """Say how a trial ended."""
         history = self._study.history
-        limit = "" if self._limits.trials is None else f"{history.started}/{self._limits.trials}  "
+        over = int(np.count_nonzero((history.state >= State.DONE) & history.distinct))
+        limit = "" if self._limits.trials is None else f"{over}/{self._limits.trials}  "
         parts = [f"{time.strftime('%H:%M:%S')}  {limit}trial {record.number}", f"{record.state!s:<6}"]
         if record.state == State.FAILED and record.error:
             message = record.error["message"].splitlines() or [""]
@@ -72,7 +74,7 @@ class Lines:
     def end(self, status: str) -> None:
         """Say why it ended, and what came of it."""
         _say(f"{_ENDINGS.get(status, status)}: {counts(self._study.history)}")
-        if status in ("interrupted", "terminated") and self._study.address.path is not None:
+        if status in ("interrupted", "terminated") and not self._study.address.in_memory:
             _say(f"Run it again to go on: everything is in {self._study.address}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuneful.errors import StudyError, StudyNotFound
 from tuneful.objective import bind, space_of
-from tuneful.stores import SqliteStore, parse_address
+from tuneful.stores import open_store, parse_address
 from tuneful.study import Study
 
 
@@ -39,28 +39,35 @@ def maximize(objective: Callable[..., Any], space: object = None, *, metric: str
     return _searched(objective, space, {"maximize": metric}, options)
 
 
-def open_study(study: str | Path) -> Study:
+def open_study(study: str | Path, **options: Any) -> Study:
     """A study that exists, to look at it or go on with it.
+
+    Args:
+        study: Where it lives.
+        options: Arguments of `Study`: how to go on with it.
 
     Raises:
         StudyNotFound: there is none.
     """
     address = parse_address(study)
-    if address.path is None or not address.path.exists():
+    if address.in_memory or (address.path is not None and not address.path.exists()):
         raise StudyNotFound(f"There is no file {address.path}.")
-    store = SqliteStore(address.path)
+    store = open_store(address)
     try:
         if store.study(address.name) is None:
             names = store.studies()
             raise StudyNotFound(
-                f"There is no study {address.name!r} in {address.path}. It has {', '.join(names) or 'none'}."
+                f"There is no study {address.name!r} in {address.place}. It has {', '.join(names) or 'none'}."
             )
     finally:
         store.close()
-    return Study(study=study)
+    return Study(study=study, **options)
 
 
-_RUN = ("timeout", "target", "patience", "total_steps", "max_failures", "callbacks", "quiet")
+_RUN = (
+    *("timeout", "target", "patience", "total_steps", "max_failures", "callbacks", "quiet"),
+    *("workers", "setup", "trial_timeout", "trial_memory"),
+)
 
 
 def _searched(objective: Callable[..., Any], space: object, goal: dict[str, Any], options: dict[str, Any]) -> Study:

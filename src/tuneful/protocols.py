@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -29,7 +30,11 @@ class Searcher(Protocol):
 
 @runtime_checkable
 class Scheduler(Protocol):
-    """Decides what to run next, and how far."""
+    """Decides what to run next, and how far.
+
+    A scheduler or searcher whose answers no result changes may say so with an attribute `learns` that is false: then
+    trials are planned ahead where they are short.
+    """
 
     def plan(self, history: History, n: int) -> list[Job]:
         """Up to `n` jobs. Fewer: wait for the running trials; or, if none runs, done."""
@@ -40,7 +45,8 @@ class Pruner(Protocol):
     """Decides whether a running trial is still worth its time.
 
     What it ends is pruned; or done, if the pruner has an attribute `finishes` that is true: then the trial is not
-    worse than others but has shown what it can.
+    worse than others but has shown what it can. One that looks at nothing but the trial itself may say so with an
+    attribute `alone` that is true: then no results of others are read for it.
     """
 
     def __call__(self, history: History, trial: int) -> bool:
@@ -201,6 +207,9 @@ class Store(Protocol):
     def cancel(self, name: str, number: int | None) -> int:
         """End a trial, or all, as cancelled at once, with what they reported; how many. Their claims are void."""
 
+    def deciding(self, name: str) -> AbstractContextManager[object]:
+        """Let one process at a time decide, where that is cheap; who has waited for long goes ahead unasked."""
+
     def lead(self, name: str, worker: str) -> bool:
         """Be the one who alone decides, as long as `worker` lives. False: another living worker is."""
 
@@ -236,6 +245,52 @@ class Store(Protocol):
 
     def close(self, worker: str | None = None) -> None:
         """Let go of everything; what `worker` still runs is queued again."""
+
+
+class Said(NamedTuple):
+    """What a team heard of a worker.
+
+    Attributes:
+        what: `ready`, `idle`, `busy`, `ended` (a trial), `refused` (it cannot do its work), `gone`.
+        worker: Its name in the store; empty before it was ready.
+        about: The number of the trial; the (kind, text) of an error; how a worker ended.
+    """
+
+    what: str
+    worker: str
+    about: Any = None
+
+
+class Team(Protocol):
+    """The workers that an executor has started. What they run and what comes of it is in the store."""
+
+    @property
+    def idle(self) -> int:
+        """How many wait for work."""
+
+    @property
+    def living(self) -> int:
+        """How many there are."""
+
+    def wait(self, seconds: float) -> list[Said]:
+        """What workers said and which of them ended, as soon as there is anything, at the latest after `seconds`."""
+
+    def wake(self) -> None:
+        """Tell those that wait that there may be work."""
+
+    def end(self, *, now: bool) -> None:
+        """Have all workers end: when their trials are over, or `now`, giving them back."""
+
+    def kill(self, worker: str | None = None) -> None:
+        """End all workers at once, or the one of that name."""
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Places workers, on this machine or on others, and replaces those that die. It never decides what they run."""
+
+    def start(self, work: bytes, environment: Mapping[str, str]) -> Team:
+        """Start workers; each calls `tuneful.engine.worker.serve` with `work`, and finds `environment` in its own."""
 
 
 def rng(seed: int, number: int, purpose: str) -> np.random.Generator:

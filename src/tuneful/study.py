@@ -6,8 +6,11 @@ import contextlib
 import hashlib
 import os
 import random
+import shutil
+import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -15,21 +18,29 @@ from urllib.parse import quote
 import numpy as np
 
 from tuneful import display, frames
-from tuneful.arguments import callables_of, count_of, goal_of, json_of, seconds_of, seed_of
-from tuneful.checkpoints import Checkpoints
+from tuneful.arguments import bytes_of, callables_of, count_of, goal_of, json_of, seconds_of, seed_of
+from tuneful.engine.attempt import Attempts
+from tuneful.engine.crew import Crew
+from tuneful.engine.decider import Decider
+from tuneful.engine.inline import Inline
+from tuneful.engine.joining import joined
+from tuneful.engine.outcome import ended
+from tuneful.engine.pulse import LEASE
+from tuneful.engine.rules import Rules
+from tuneful.engine.runner import Callback, Runner
+from tuneful.engine.session import Session
+from tuneful.engine.work import Work
 from tuneful.errors import SpaceError, StoreError, StudyError, TunefulError
+from tuneful.executors import Processes
 from tuneful.explain import Explanation, explained
 from tuneful.goals import Goals, bounds_of, describe, goals_from_json, goals_to_json, objectives_of
 from tuneful.history import History, Limits, Row, State
 from tuneful.lookup import pruner_of, scheduler_of, searcher_of
-from tuneful.objective import signature_spec, space_of
-from tuneful.outcome import ended
-from tuneful.protocols import Pruner, Scheduler, Searcher, Store, rng
+from tuneful.objective import bind, signature_spec, space_of
+from tuneful.protocols import Executor, Pruner, Scheduler, Searcher, Store, rng
 from tuneful.record import Record, Records
-from tuneful.runner import Callback, Rules, Runner
-from tuneful.session import LEASE, Session
 from tuneful.space import Space
-from tuneful.stores import Address, MemoryStore, SqliteStore, parse_address
+from tuneful.stores import Address, SqliteStore, open_store, parse_address
 from tuneful.trial import Trial
 
 
@@ -96,7 +107,8 @@ class Study:
         given = minimize is not None or maximize is not None, bool(goals[1])
         self.address: Address = parse_address(study)
         limits, seed = Limits(count_of("trials", trials)), None if seed is None else seed_of(seed)
-        store = MemoryStore() if self.address.path is None else SqliteStore(self.address.path)
+        store = open_store(self.address)
+        self._place = str(self.address)  # where workers find it
         try:
             with _legible(self.address):
                 self._open(store, wanted, goals, given, seed, of, checkpoints, settings)
@@ -120,6 +132,7 @@ class Study:
         settings: Mapping[str, Any],
     ) -> None:
         name, path = self.address.name, self.address.path
+        shared = not self.address.in_memory
         first = wanted if wanted is not None else Space({}, open=True)
         drawn = random.SystemRandom().randrange(2**31) if seed is None else seed
         kind = {**goals_to_json(*goals), "seed": drawn, "of": of}
@@ -140,30 +153,17 @@ class Study:
                 f"The study {self.address} takes the last step of a trial as its value, not the best. {_OTHER}"
             )
         self._of = kept.form["of"]
-        stored = store.spaces(name)
-        version, form = stored[-1]
-        spaces = {number: Space.from_json(written) for number, written in stored}
         keeps = wanted is None or (wanted.open and not len(wanted))
-        if wanted is not None and not keeps and wanted.to_json() == form:
-            spaces[version] = wanted  # with the very objects of its options
-        history = History(spaces[version], objectives, bounds, seed=kept.form["seed"])
-        history.space_number = version
-        for number, space in spaces.items():
-            history.learn(space, number)
         folder = checkpoints if checkpoints is not None or path is None else _checkpoints_beside(path, name)
-        self._session = Session(
-            store,
-            name,
-            history,
-            Checkpoints(folder),
-            spaces=spaces,
-            settings=settings,
-            shared=path is not None,
+        self._session = joined(
+            store, name, space=None if keeps else wanted, checkpoints=folder, settings=settings, shared=shared
         )
-        if path is not None:
+        self._decider = Decider(self._session)
+        latest = self._session.history.space_number
+        if shared:
             store.reap()
         self._session.sync()
-        if wanted is not None and not keeps and wanted is not spaces[version]:
+        if wanted is not None and not keeps and wanted is not self._session.spaces[latest]:
             self._session.change_space(lambda _: wanted)
 
     # Running
@@ -178,12 +178,16 @@ class Study:
         patience: int | None = None,
         total_steps: int | None = None,
         max_failures: int = 3,
+        workers: int | Executor | None = None,
+        setup: Callable[[], object] | None = None,
+        trial_timeout: float | str | None = None,
+        trial_memory: float | str | None = None,
         callbacks: Sequence[Callback] = (),
         quiet: bool = False,
     ) -> Study:
         """Try settings until a limit is reached or none is left.
 
-        Interrupted by Ctrl-C, it puts the running trial back into the queue with its checkpoint and returns; by
+        Interrupted by Ctrl-C, it puts the running trials back into the queue with their checkpoints and returns; by
         SIGTERM, the same and the process ends.
 
         Args:
@@ -195,6 +199,12 @@ class Study:
             patience: Stop when so many trials in a row brought no gain.
             total_steps: Steps to train in all; nothing new is started after them.
             max_failures: Stop with an error when so many trials have failed and none has succeeded.
+            workers: Processes that run trials side by side, each with a GPU of its own where there are GPUs; or an
+                executor. By default trials run in this process. The objective may come from a script or a notebook,
+                or be a lambda; what it prints goes where this process prints.
+            setup: Called once in each worker before its first trial.
+            trial_timeout: Seconds, or like "20m", that a trial may take in a worker; it fails then.
+            trial_memory: Bytes, or like "8GB", that a worker may hold with its children; its trial fails then.
             callbacks: Called as `callback(study, record)` after each trial that ends here; True stops.
             quiet: Print nothing.
 
@@ -202,7 +212,8 @@ class Study:
             The study itself; `status` says why it ended.
 
         Raises:
-            ObjectiveError: the objective cannot be called, never gives the studied metric, or always fails.
+            ObjectiveError: the objective cannot be called, cannot be sent to workers, never gives the studied metric,
+                or always fails.
         """
         before = self.history.limits
         limits = Limits(count_of("trials", trials) or before.trials, count_of("total_steps", total_steps))
@@ -213,10 +224,96 @@ class Study:
         try:
             self._take_signature(objective)
             lines = None if quiet else display.Lines(self, limits, self._search)
-            Runner(self, self._session, self._schedule, objective, rules, called, lines, self._of).run()
+            call = bind(objective, self._session.history.space, self._session.settings)
+            runner = Runner(self, self._session, rules, called, lines)
+            if self._session.wish == "stop":  # to run it is to want it to go on
+                self._session.store.wish(self._session.name, None, None)
+            if workers is None:
+                if setup is not None or trial_timeout is not None or trial_memory is not None:
+                    raise StudyError("setup=, trial_timeout= and trial_memory= need workers: workers=1.")
+                attempts = Attempts(self._session, call, self._of, runner.signals)
+                runner.run(Inline(self._schedule, self._decider, attempts))
+            else:
+                work = self._work(objective, setup, trial_timeout, trial_memory)
+                start = partial(_executor(workers).start, work.packed(), self.address.environment)
+                runner.run(Crew(self._schedule, self._decider, start, trial_timeout=work.trial_timeout))
         finally:
             self._session.history.limits = before
         return self
+
+    def work(
+        self,
+        objective: Callable[..., Any],
+        *,
+        workers: int | Executor = 1,
+        setup: Callable[[], object] | None = None,
+        trial_timeout: float | str | None = None,
+        trial_memory: float | str | None = None,
+        patience: float | str = "10m",
+        quiet: bool = False,
+    ) -> Study:
+        """Run trials that another process decides, on this or another machine, by `run`.
+
+        Ctrl-C and SIGTERM put the running trials back into the queue with their checkpoints, for other workers.
+
+        Args:
+            objective: A function of the parameters, of `trial`, or of both.
+            workers: How many processes, or an executor; see `run`.
+            setup: Called once in each worker before its first trial.
+            trial_timeout: Seconds, or like "20m", that a trial may take; it fails then.
+            trial_memory: Bytes, or like "8GB", that a worker may hold with its children; its trial fails then.
+            patience: Seconds, or like "10m", to wait while nobody decides and nothing is to do.
+            quiet: Print nothing.
+
+        Returns:
+            The study itself; `status` says why it ended.
+
+        Raises:
+            ObjectiveError: the objective cannot be called, or cannot be sent to workers.
+            StudyError: the study is in memory, where nobody else can decide.
+        """
+        if not self._session.shared:
+            raise StudyError("A study in memory has no other processes. Keep it in a file, as in study='runs.db'.")
+        self._take_signature(objective)
+        bind(objective, self._session.history.space, self._session.settings)
+        work = self._work(objective, setup, trial_timeout, trial_memory)
+        lines = None if quiet else display.Lines(self, self._session.history.limits, None)
+        crew = Crew(
+            None,
+            self._decider,
+            partial(_executor(workers).start, work.packed(), self.address.environment),
+            trial_timeout=work.trial_timeout,
+            patience=seconds_of(patience, "patience") or 0.0,
+        )
+        Runner(self, self._session, Rules(), (), lines).run(crew)
+        return self
+
+    def _work(
+        self,
+        objective: Callable[..., Any],
+        setup: Callable[[], object] | None,
+        trial_timeout: float | str | None,
+        trial_memory: float | str | None,
+    ) -> Work:
+        """What workers of this study are to do; a study in memory moves to a file that they can share."""
+        session, seconds, size = self._session, seconds_of(trial_timeout, "trial_timeout"), bytes_of(trial_memory)
+        if not session.shared:
+            folder = Path(tempfile.mkdtemp(prefix="tuneful-"))
+            weakref.finalize(session, shutil.rmtree, folder, ignore_errors=True)
+            session.move_to(SqliteStore(folder / "study.db"))
+            self._place = f"{folder / 'study.db'}#{session.name}"
+        return Work(
+            address=self._place,
+            objective=objective,
+            space=session.history.space,
+            prune=session.pruner,
+            of=self._of,
+            checkpoints=session.root,
+            settings=session.settings,
+            setup=setup,
+            trial_timeout=seconds,
+            trial_memory=size,
+        )
 
     def _take_signature(self, objective: Callable[..., Any]) -> None:
         """Search what the objective's signature declares, if nothing else says what can vary."""
@@ -235,7 +332,7 @@ class Study:
         The trial is this process's as long as it lives. With `lease=None` it is nobody's: it never expires, and may
         be told by number from anywhere, any time.
         """
-        found = self._session.next(self._schedule, 1, lease)
+        found = self._decider.next(self._schedule, 1, lease)
         return found[0] if found else None
 
     def tell(
@@ -302,6 +399,65 @@ class Study:
         assert number is not None
         return number
 
+    # Control, from any process
+
+    def pause(self, trial: int | None = None) -> Study:
+        """Start nothing more until `resume`, wherever it runs; or hold one trial.
+
+        What runs and has saved a state ends within seconds, at its next step, and goes on from that state later. What
+        has saved nothing runs to its end.
+
+        Raises:
+            StudyError: there is no such trial, or it is over.
+        """
+        return self._want(trial, "pause" if trial is None else "hold")
+
+    def resume(self, trial: int | None = None) -> Study:
+        """Let the study, or one trial, go on after `pause`.
+
+        Raises:
+            StudyError: there is no such trial, or it is over.
+        """
+        return self._want(trial, None)
+
+    def stop(self, trial: int | None = None) -> Study:
+        """End all runs of the study, wherever they are, as Ctrl-C would; or end one trial with what it has reached.
+
+        The next `run` takes the study up again.
+
+        Raises:
+            StudyError: there is no such trial, or it is over.
+        """
+        if trial is not None and not self._session.runs(trial):
+            return self.cancel(trial)
+        return self._want(trial, "stop")
+
+    def cancel(self, trial: int | None = None) -> Study:
+        """End a trial at once, wherever it runs, as cancelled; without a number, all that are not over, and the runs.
+
+        What it reported so far is kept, and what it still reports or returns is not.
+
+        Raises:
+            StudyError: there is no such trial, or it is over.
+        """
+        store, name = self._session.store, self._session.name
+        if trial is None:
+            self._want(None, "stop")
+        if not store.cancel(name, trial) and trial is not None:
+            raise StudyError(self._no_longer(trial))
+        return self.sync()
+
+    def _want(self, trial: int | None, wish: str | None) -> Study:
+        if not self._session.store.wish(self._session.name, trial, wish):
+            raise StudyError(self._no_longer(trial))
+        return self.sync()
+
+    def _no_longer(self, trial: int | None) -> str:
+        self.sync()
+        if trial is None or not 0 <= trial < len(self.history):
+            return f"There is no trial {trial}; the study has {len(self.history)}, counted from 0."
+        return f"Trial {trial} is {State(int(self.history.state[trial]))}: it is over, and nothing can be changed."
+
     # Results
 
     @property
@@ -312,7 +468,7 @@ class Study:
     @property
     def history(self) -> History:
         """Everything known, in arrays: what searchers decide from."""
-        return self._session.history
+        return self._session.catch_up()
 
     @property
     def seed(self) -> int:
@@ -322,7 +478,7 @@ class Study:
     @property
     def trials(self) -> Records:
         """All trials, by number."""
-        return self._records(range(len(self._session.history)))
+        return self._records(range(len(self.history)))
 
     @property
     def best(self) -> Record:
@@ -331,9 +487,9 @@ class Study:
         Raises:
             StudyError: no trial is done, or none of them satisfies the constraints.
         """
-        best = self._session.history.best
+        best = self.history.best
         if best is None:
-            history = self._session.history
+            history = self.history
             counts = display.counts(history) or "none has started"
             if np.any(history.state == State.DONE):
                 raise StudyError(f"No trial that is done satisfies the constraints: {counts}.")
@@ -355,17 +511,17 @@ class Study:
         had seen    revision 1: no trials
         once more   the same config
         """
-        return explained(self._session.history, getattr(self._schedule, "searcher", self._search), number)
+        return explained(self.history, getattr(self._schedule, "searcher", self._search), number)
 
     @property
     def front(self) -> Records:
         """The done, feasible trials that no other beats in every objective."""
-        return self._records(self._session.history.front.tolist())
+        return self._records(self.history.front.tolist())
 
     @property
     def baseline(self) -> Record | None:
         """Trial 0, if it is the config of the defaults; what every result is to be compared with."""
-        history = self._session.history
+        history = self.history
         if len(history) and history.text("why", 0).get("searcher") == "default":
             return self._records([0])[0]
         return None
@@ -399,13 +555,19 @@ class Study:
         return display.summary(self)
 
     def __repr__(self) -> str:
-        return f"<study {self.address}: {display.counts(self._session.history) or 'no trials'}>"
+        return f"<study {self.address}: {display.counts(self.history) or 'no trials'}>"
 
     def _repr_html_(self) -> str:
         return display.html(self)
 
     def _records(self, numbers: Sequence[int]) -> Records:
-        return Records(numbers, self._session.history, self._session.spaces)
+        return Records(numbers, self.history, self._session.spaces)
+
+
+def _executor(workers: int | Executor) -> Executor:
+    if isinstance(workers, Executor):
+        return workers
+    return Processes(workers)
 
 
 _OTHER = "Open it as it is, or take another name."

@@ -16,7 +16,7 @@ from tuneful.space import Choice, Config, Domain, Float, Int
 from tuneful.values import metrics_of
 
 if TYPE_CHECKING:
-    from tuneful.session import Session
+    from tuneful.engine.session import Session
 
 
 class Trial:
@@ -44,6 +44,7 @@ class Trial:
         self.warned = False  # the objective was asked to end early
         self.spent = False  # there was no step left to train
         self.told = False  # its end may be in the store
+        self.untold = False  # the history of this process has not been told of it
         self._session = session
         self._step = 0
         self._said: tuple[int, dict[str, float]] = 0, {}
@@ -179,9 +180,7 @@ class Trial:
         self._session.report(self, int(at), found)
 
     def should_stop(self) -> bool:
-        """Whether to end now: it was pruned, cancelled or given to another worker. `steps` asks by itself."""
-        if self.verdict is None and self._session.is_void(self):
-            self.verdict = "void"
+        """Whether to end now: it was pruned, stopped, paused or given to another worker. `steps` asks by itself."""
         if self.verdict is None:
             self.verdict = self._session.judged(self)
         self.warned |= self.verdict is not None

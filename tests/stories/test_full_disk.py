@@ -7,7 +7,7 @@ import pytest
 from telling import check_curve, running, states
 
 import tuneful as tn
-from tuneful import session as sessions
+from tuneful.engine import session as sessions
 from tuneful.errors import StoreFull
 
 LONG = {"text": "n" * 20_000}

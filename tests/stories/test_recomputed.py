@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tuneful as tn
-from tuneful import session as sessions
+from tuneful.engine import session as sessions
 from tuneful.history import Proposal
 from tuneful.schedulers import Full
 
@@ -120,7 +120,7 @@ def test_trials_of_two_processes_that_knew_different_things(tmp_path, monkeypatc
 def test_trials_that_were_proposed_together(place):
     study = studied(place)
     for n in (3, 1, 4):
-        for trial in study._session.next(Full(Attentive()), n):
+        for trial in study._decider.next(Full(Attentive()), n):
             study.tell(trial, trial.params["x"])
     check(study, 8, batches=4)
     assert [study.explain(number).batch for number in (1, 3, 5)] == [(0, 1, 2), (3,), (4, 5, 6, 7)]
@@ -135,7 +135,7 @@ def test_trials_that_were_put_back_and_went_on(place):
         second.report(step / 3, step=step)
     first.save({"w": 1})
     study.tell(first, state="queued")
-    first, third = study._session.next(Full(Attentive()), 2)
+    first, third = study._decider.next(Full(Attentive()), 2)
     assert first.load() == {"w": 1}
     first.report(0.25)
     study.tell(second)

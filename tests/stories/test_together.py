@@ -7,7 +7,8 @@ import pytest
 from telling import check_curve, running, script, states
 
 import tuneful as tn
-from tuneful import session as sessions
+from tuneful.engine import session as sessions
+from tuneful.engine.pulse import LEASE
 from tuneful.errors import StudyError
 from tuneful.history import State
 
@@ -320,4 +321,4 @@ def test_an_impossible_lease_is_refused(tmp_path, lease):
     with pytest.raises(StudyError, match=r"ask\(lease=.*pass seconds above 0, or None"):
         study.ask(lease=lease)
     assert len(study.trials) == 0
-    assert sessions.LEASE == 60.0
+    assert LEASE == 60.0

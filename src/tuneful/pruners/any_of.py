@@ -24,5 +24,10 @@ class AnyOf:
         held = (pruner.pruners if isinstance(pruner, AnyOf) else (pruner,) for pruner in self.pruners)
         object.__setattr__(self, "pruners", tuple(chain.from_iterable(held)))
 
+    @property
+    def alone(self) -> bool:
+        """Whether none of them looks at other trials."""
+        return all(getattr(pruner, "alone", False) for pruner in self.pruners)
+
     def __call__(self, history: History, trial: int) -> bool:
         return any(pruner(history, trial) for pruner in self.pruners)

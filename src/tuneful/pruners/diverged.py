@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ class Diverged:
     """
 
     metrics: tuple[str, ...] = ()
+
+    alone: ClassVar[bool] = True
 
     def __call__(self, history: History, trial: int) -> bool:
         names = self.metrics or tuple(objective.metric for objective in history.objectives)

@@ -36,6 +36,7 @@ class Patience:
     warmup: int = 0
 
     finishes: ClassVar[bool] = True
+    alone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.steps < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tuneful.errors import StudyError
 from tuneful.history import History
@@ -26,6 +27,8 @@ class Threshold:
     lower: float | None = None
     metric: str | None = None
     warmup: int = 0
+
+    alone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.upper is None and self.lower is None:

@@ -18,8 +18,14 @@ class Full:
 
     searcher: Searcher
 
+    @property
+    def learns(self) -> bool:
+        """Whether results change what it runs next: if they change what is proposed."""
+        return getattr(self.searcher, "learns", True)
+
     def plan(self, history: History, n: int) -> list[Job]:
         waiting = history.of_state(State.QUEUED) + history.of_state(State.PAUSED)
+        waiting = [trial for trial in waiting if history.text("wish", trial) is None]
         limits, room = history.limits, n
         if limits.trials is not None:
             room = max(0, limits.trials - history.started)

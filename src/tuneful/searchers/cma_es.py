@@ -16,8 +16,7 @@ from tuneful.history.ranking import ranks
 from tuneful.protocols import rng
 from tuneful.searchers.cells import Cells
 from tuneful.searchers.cma import Cma
-from tuneful.searchers.draws import BLOCK, first_new
-from tuneful.space import Config
+from tuneful.searchers.draws import BLOCK, Taken, first_new
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -66,13 +65,13 @@ class CmaEs:
             return [Proposal({}, {"searcher": "cma_es"})] * n
         run = self._run(history) if n else None
         proposals: list[Proposal] = []
-        taken: list[Config] = []
+        taken = Taken()
         for number in range(len(history), len(history) + n):
             assert run is not None
             config = first_new(history, number, taken, run.rows(history, number))
             if config is None:
                 break
-            taken.append(config)
+            taken.add(config)
             proposals.append(Proposal(config, run.why))
         return proposals
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count, islice
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tuneful.history import History, Proposal
 from tuneful.protocols import rng
-from tuneful.space import Config, Space
+from tuneful.space import Config, Scalar, Space
 
 Array = NDArray[np.float64]
 
@@ -28,11 +28,30 @@ def combinations(space: Space) -> float:
     return space.enumeration().size
 
 
-def is_new(history: History, config: Config, taken: Collection[Config]) -> bool:
+class Taken:
+    """The configs that are proposed already in the answer under way; the options 1, 1.0 and True are three."""
+
+    def __init__(self, configs: Iterable[Config] = ()) -> None:
+        self._seen = {_told(config) for config in configs}
+
+    def add(self, config: Config) -> None:
+        """Take `config`."""
+        self._seen.add(_told(config))
+
+    def __contains__(self, config: Config) -> bool:
+        return bool(self._seen) and _told(config) in self._seen
+
+    def __bool__(self) -> bool:
+        return bool(self._seen)
+
+
+def _told(config: Config) -> frozenset[tuple[str, type, Scalar]]:
+    return frozenset((path, type(value), value) for path, value in config.items())
+
+
+def is_new(history: History, config: Config, taken: Taken) -> bool:
     """Whether `config` is feasible, none of `taken`, and no trial's."""
-    if any(_alike(config, other) for other in taken):
-        return False
-    return history.space.satisfies(config) and not history.contains(config)
+    return config not in taken and history.space.satisfies(config) and not history.contains(config)
 
 
 def random_rows(history: History, number: int, purpose: str) -> Iterator[Array]:
@@ -58,17 +77,17 @@ def each_new(
     A number gets the same config whoever asks for it, since the trials before it are known by then.
     """
     proposals: list[Proposal] = []
-    taken: list[Config] = []
+    taken = Taken()
     for number in range(len(history), len(history) + n):
         config = first_new(history, number, taken, rows(number))
         if config is None:
             break
-        taken.append(config)
+        taken.add(config)
         proposals.append(Proposal(config, why))
     return proposals
 
 
-def first_new(history: History, number: int, taken: Collection[Config], rows: Iterable[Array]) -> Config | None:
+def first_new(history: History, number: int, taken: Taken, rows: Iterable[Array]) -> Config | None:
     """The first config of raw `rows` that is new, else another that is left; None if the space is exhausted."""
     tries = _TRIED[combinations(history.space) <= _LISTED]
     configs = map(history.space.config, islice(rows, tries))
@@ -85,11 +104,11 @@ def next_of(
     space, proposals = history.space, list[Proposal]()
     known = history.recall(key)
     start = index = known[1] if known else 0
-    taken: list[Config] = []
+    taken = Taken()
     while len(proposals) < n and (found := row(index)) is not None:
         config = space.config(found)
         if is_new(history, config, taken):
-            taken.append(config)
+            taken.add(config)
             proposals.append(Proposal(config, {**why, "index": index}))
         elif not taken:
             start = index + 1
@@ -98,12 +117,7 @@ def next_of(
     return proposals
 
 
-def _alike(config: Config, other: Config) -> bool:
-    """Whether two configs are one; the options 1, 1.0 and True are three."""
-    return config == other and all(type(value) is type(other[path]) for path, value in config.items())
-
-
-def _left(history: History, number: int, taken: Collection[Config]) -> Config | None:
+def _left(history: History, number: int, taken: Taken) -> Config | None:
     """A new config of a finite space in which hardly any are left; None if none is, or they cannot be listed."""
     space = history.space
     if combinations(space) > _LISTED:

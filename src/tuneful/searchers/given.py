@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tuneful.errors import SpaceError
 from tuneful.history import History, Proposal
 from tuneful.protocols import rng
-from tuneful.searchers.draws import is_new
+from tuneful.searchers.draws import Taken, is_new
 from tuneful.space import Config
 
 _DRAWS = 100  # of the parameters left out, until a constraint is taken for broken by those given
@@ -30,15 +30,17 @@ class Given:
 
     configs: Sequence[Mapping[str, Any]]
 
+    learns: ClassVar[bool] = False
+
     def propose(self, history: History, n: int) -> list[Proposal]:
         proposals: list[Proposal] = []
-        taken: list[Config] = []
+        taken = Taken()
         for index, params in enumerate(self.configs):
             if len(proposals) == n:
                 break
             config = _completed(history, index, params)
             if is_new(history, config, taken):
-                taken.append(config)
+                taken.add(config)
                 proposals.append(Proposal(config, {"searcher": "given", "index": index}))
         return proposals
 

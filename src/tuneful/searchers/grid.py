@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class Grid:
     """
 
     levels: int | Mapping[str, int | Sequence[Any]] | None = None
+
+    learns: ClassVar[bool] = False
 
     def propose(self, history: History, n: int) -> list[Proposal]:
         every = self._enumeration(history)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tuneful.history import History, Proposal
 from tuneful.searchers.sobol import quasi_random
@@ -16,6 +17,8 @@ class Halton:
         Halton, "On the efficiency of certain quasi-random sequences of points …", 1960.
         Owen, "A randomized Halton algorithm in R", 2017 (the scrambling).
     """
+
+    learns: ClassVar[bool] = False
 
     def propose(self, history: History, n: int) -> list[Proposal]:
         return quasi_random(history, n, "halton")

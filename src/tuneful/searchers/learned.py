@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneful.history import History, Proposal
-from tuneful.searchers.draws import first_new, random_rows
+from tuneful.searchers.draws import Taken, first_new, random_rows
 from tuneful.searchers.evidence import Evidence
 from tuneful.searchers.sobol import sequence
-from tuneful.space import Config
 
 Array = NDArray[np.float64]
 
@@ -38,7 +37,7 @@ def learned(history: History, n: int, searcher: str, start: int, choose: Choose)
     if n <= 0 or not len(space):
         return [Proposal({}, {"searcher": searcher})] * n
     evidence = Evidence.of(history)
-    taken: list[Config] = []
+    taken = Taken()
     for number in range(len(history), len(history) + n):
         rows: Iterable[Array]
         explain: Explain
@@ -50,7 +49,7 @@ def learned(history: History, n: int, searcher: str, start: int, choose: Choose)
         config = first_new(history, number, taken, rows)
         if config is None:
             break
-        taken.append(config)
+        taken.add(config)
         point = space.encode(space.row(config)[None])[0]
         proposals.append(Proposal(config, {"searcher": searcher, **explain(point)}))
         if len(proposals) < n:

@@ -9,7 +9,7 @@ import numpy as np
 from tuneful.errors import SpaceError
 from tuneful.history import History, Proposal, State
 from tuneful.protocols import rng
-from tuneful.searchers.draws import is_new
+from tuneful.searchers.draws import Taken, is_new
 from tuneful.searchers.random import Random
 from tuneful.space import Config, Space
 from tuneful.space.tree import suggest
@@ -44,7 +44,7 @@ class OneAtATime:
             return []
         proposals = [first]
         while len(proposals) < n and "centre" in first.why:
-            taken = [proposal.config for proposal in proposals]
+            taken = Taken(proposal.config for proposal in proposals)
             found = self._sweep(history, first.why["centre"], first.why["parameter"], taken)
             if found is None:
                 break
@@ -56,16 +56,16 @@ class OneAtATime:
         paths = self._paths(history.space)
         reasons = (history.text("why", trial) for trial in reversed(range(len(history))))
         last = next((why for why in reasons if why.get("parameter") in paths), None)
-        if last is not None and (found := self._sweep(history, last["centre"], last["parameter"], [])):
+        if last is not None and (found := self._sweep(history, last["centre"], last["parameter"], Taken())):
             return found
-        if history.of_state(State.RUNNING):
+        if history.of_state(State.RUNNING) or history.ready:
             return None  # what is best is known when the trials of the sweep are over
         centre = _best(history)
         if centre is None:
             return next(iter(Random().propose(history, 1)), None)
         begin = 0 if last is None else paths.index(last["parameter"]) + 1
         sweeps = (paths[place % len(paths)] for place in range(begin, begin + len(paths)))
-        return next((found for path in sweeps if (found := self._sweep(history, centre, path, []))), None)
+        return next((found for path in sweeps if (found := self._sweep(history, centre, path, Taken()))), None)
 
     def _paths(self, space: Space) -> tuple[str, ...]:
         for path in self.order or ():
@@ -73,7 +73,7 @@ class OneAtATime:
                 raise SpaceError(f"OneAtATime: `{path}` in `order` is not a parameter.{suggest(path, space.paths)}")
         return self.order or space.paths
 
-    def _sweep(self, history: History, centre: int, path: str, taken: list[Config]) -> Proposal | None:
+    def _sweep(self, history: History, centre: int, path: str, taken: Taken) -> Proposal | None:
         """The first new config that differs from that of trial `centre` in `path`."""
         base = history.config(centre)
         if path not in base or not history.inside[centre]:

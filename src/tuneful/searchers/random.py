@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tuneful.history import History, Proposal
 from tuneful.searchers.draws import each_new, random_rows
@@ -18,6 +19,8 @@ class Random:
     References:
         Bergstra and Bengio, "Random search for hyper-parameter optimization", JMLR 2012.
     """
+
+    learns: ClassVar[bool] = False
 
     def propose(self, history: History, n: int) -> list[Proposal]:
         why = {"searcher": "random"}

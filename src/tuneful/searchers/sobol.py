@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, count
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ class Sobol:
         Owen, "Randomly permuted (t,m,s)-nets and (t,s)-sequences", 1995 (the scrambling).
         Joe and Kuo, "Constructing Sobol sequences with better two-dimensional projections", 2008.
     """
+
+    learns: ClassVar[bool] = False
 
     def propose(self, history: History, n: int) -> list[Proposal]:
         return quasi_random(history, n, "sobol")

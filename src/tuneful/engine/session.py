@@ -1,4 +1,4 @@
-"""One process at work on a study: keeps its history in step with the store, decides, claims, reports, tells."""
+"""One process at work on a study: keeps its history in step with the store, starts, reports and ends trials."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import os
 import threading
 import time
 import uuid
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
 from tuneful.checkpoints import Checkpoints
-from tuneful.errors import CheckpointError, SpaceError, StoreError, StudyError
-from tuneful.history import UNTOLD, History, Job, Report, Row, State
+from tuneful.engine.pulse import Pulse
+from tuneful.errors import CheckpointError, SpaceError, StoreAway, StoreError, StudyError
+from tuneful.history import UNTOLD, History, Report, Row, State
 from tuneful.history.curves import metrics_of, revisions_of
-from tuneful.protocols import Changes, Outcome, Pruner, Scheduler, Store, rng
+from tuneful.protocols import Changes, Orders, Outcome, Pruner, Store, rng
 from tuneful.pruners import AnyOf
 from tuneful.space import Choice, Config, Domain, Space
 from tuneful.trial import Trial
 
-LEASE = 60.0  # seconds; a worker that has not been heard of for so long is given up (Temporal, Optuna: 60 too)
-_BEATS = 6  # heartbeats in a lease
 _STALE = 0.5  # seconds after which the store is read again before deciding
 _REAP = 2.0  # seconds between looks for dead workers
 _FLUSH = 1.0  # seconds for which reports may wait to be written together
@@ -35,10 +33,17 @@ class Session:
         store: Where the study lives.
         name: The study.
         history: Filled from the store, and kept in step with it.
-        checkpoints: Where states go.
-        space: The space to search, if the study shall have it; else the stored one.
+        checkpoints: Where states go; None if nothing was said of it.
+        spaces: Those that the study has had, by version.
         settings: System settings to hand to trials and record.
         shared: Whether other processes may use the store.
+
+    Attributes:
+        lock: Held by whoever reads or writes the history.
+        live: The trials that run here, by number.
+        leader: The worker that alone decides, if one does.
+        wish: What somebody wants of the study: None, `pause` or `stop`.
+        others_at: When others were last seen to write, by the monotonic clock.
     """
 
     def __init__(
@@ -46,50 +51,78 @@ class Session:
         store: Store,
         name: str,
         history: History,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         *,
         spaces: dict[int, Space],
         settings: Mapping[str, Any],
         shared: bool,
     ) -> None:
-        self.store, self.name, self.history, self.checkpoints = store, name, history, checkpoints
+        self.store, self.name, self.history, self._checkpoints = store, name, history, checkpoints
         self.settings = dict(settings)
         self.pruner: Pruner | None = None
         self.undisturbed: Callable[[], AbstractContextManager[object]] = nullcontext  # keeps signals out
         self.worker = uuid.uuid4().hex
         self.spaces = spaces
         self.live: dict[int, Trial] = {}
-        self._shared = shared
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        self.shared = shared
+        self.leader: str | None = None
+        self.wish: str | None = None
+        self.others_at = -1e9
+        self.watch: Callable[[], None] | None = None  # called by the pulse
         self._known = 0
         self._stale = True
+        self._behind = False  # trials ended here of which the history was not told
         self._read_at = self._reaped_at = -1e9
         self._pending: dict[int, list[Report]] = {}
         self._flushed_at: dict[int, float] = {}
         self._reported: set[int] = set()
         self._judged: dict[int, int] = {}
         self._unsettled: dict[int, tuple[Trial, str | None]] = {}
-        self._beating: threading.Event | None = None
+        self._pulse: Pulse | None = None
         self._pid = os.getpid()
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Where states go.
+
+        Raises:
+            CheckpointError: nothing says where.
+        """
+        if self._checkpoints is None:
+            raise CheckpointError(
+                "Nothing says where to keep states, and a database keeps none. Pass the same folder to all processes "
+                "of the study, as in checkpoints='/shared/checkpoints'."
+            )
+        return self._checkpoints
+
+    @property
+    def root(self) -> str | None:
+        """The folder of the states, if there is one."""
+        return None if self._checkpoints is None else str(self._checkpoints.root)
 
     # Reading
 
     def sync(self) -> None:
         """Take in what other processes have done."""
-        with self.undisturbed(), self._lock:
+        with self.undisturbed(), self.lock:
             reports: list[tuple[int, Report]] = []
+            before = self._known
             while True:
                 changes = self.store.sync(self.name, self._known)
                 self._take_in(changes)
                 reports += changes.reports
                 self._known = self.history.rev = changes.rev
+                self.leader, self.wish = changes.leader, changes.wish
                 if not changes.more:
                     break
             for rev, report in reports:  # last: the trial of one may be told of on a later page
                 if report.number not in self.live:
                     self.history.report(report.number, report.step, report.metrics, rev)
-            self._stale = False
+            self._stale = self._behind = False
             self._read_at = time.monotonic()
+            if 0 < before < self._known:  # own writes are known without being read
+                self.others_at = self._read_at
 
     def _take_in(self, changes: Changes) -> None:
         history = self.history
@@ -122,9 +155,26 @@ class Session:
         else:  # another process may search another space; this one keeps its own
             self.history.learn(space, version, rev)
 
+    def move_to(self, store: Store) -> None:
+        """Go on with the study in another store, which other processes may share.
+
+        Raises:
+            StudyError: trials of it run in this process.
+        """
+        with self.lock:
+            if self.live:
+                asked = ", ".join(map(str, sorted(self.live)))
+                raise StudyError(
+                    f"Workers cannot join while trials are asked for in this process: {asked}. Tell them first, or "
+                    "keep the study in a file, as in study='runs.db'."
+                )
+            store.load(self.name, self.store.dump(self.name))
+            self.store.close()
+            self.store, self.shared = store, True
+
     def change_space(self, change: Callable[[Space], Space]) -> None:
         """Search another space from now on, made from the current one."""
-        with self._lock:
+        with self.lock:
             while True:
                 space = change(self.history.space)
                 self.history.learn(space)  # refuses what does not fit before anything is written
@@ -133,93 +183,37 @@ class Session:
                 if rev is not None:
                     break
                 self.sync()
-            self._advance(rev, 1)
+            self.advance(rev, 1)
             self.spaces[version] = space
             self.history.move_to(space, version, rev)
 
-    # Deciding
-
     def refresh(self) -> None:
         """Read the store again if others may have written to it, and look for workers that died."""
-        with self._lock:
+        with self.lock:
             now = time.monotonic()
-            if self._shared and now - self._reaped_at > _REAP:
+            if self.shared and now - self._reaped_at > _REAP:
                 self._reaped_at = now
                 self._stale |= self.store.reap() > 0
-            if self._stale or (self._shared and now - self._read_at > _STALE):
+            if self._stale or (self.shared and now - self._read_at > _STALE):
                 self.sync()
 
-    def next(self, scheduler: Scheduler, n: int, lease: float | None = LEASE) -> list[Trial]:
-        """Up to `n` trials to run now, decided by `scheduler` and claimed by this process."""
-        with self._lock:
-            self._after_fork()
-            self.settle()
-            for trial in [self.live[number] for number in self._pending if number in self.live]:
-                self._flush(trial)  # what is decided from, all shall know
-            while True:
-                self.refresh()
-                jobs = scheduler.plan(self.history, n)
-                if not jobs:
-                    return []
-                worker = self._alive(lease)
-                started = self._commit(jobs, worker)
-                if started:
-                    return started
-                self._stale = True  # others were faster with every job: decide again
+    def prepare(self) -> None:
+        """Bring all that this process knows to the store, so that what is decided from, all shall know."""
+        self._after_fork()
+        for trial, _ in list(self._unsettled.values()):
+            self.settle(trial)
+        for trial in [self.live[number] for number in self._pending if number in self.live]:
+            self._flush(trial)
 
-    def _commit(self, jobs: Sequence[Job], worker: str | None) -> list[Trial]:
-        seen = self.history.rev
-        started = [trial for job in jobs if job.trial is not None and (trial := self._resume(job, worker, seen))]
-        new = [job for job in jobs if job.trial is None]
-        if new:
-            now, first, limits = time.time(), len(self.history), self.history.limits
-            rows = [
-                Row(
-                    first + k,
-                    job.config,
-                    space=self.history.space_number,
-                    state=State.RUNNING,
-                    until=job.until,
-                    attempt=1,
-                    parent=job.source,
-                    note=job.note,
-                    why=job.why,
-                    seen=seen,
-                    settings=self.settings,
-                    started=now,
-                    limits=(limits.trials, limits.total_steps),
-                )
-                for k, job in enumerate(new)
-            ]
-            params = [self.params_of(row) for row in rows]
-            created = self.store.create(self.name, rows, worker)
-            if created is None:
-                self._stale = True
-            else:
-                self._advance(created[0], len(rows))
-                leased = worker is not None
-                claimed = zip(rows, created[1], params, strict=True)
-                started += [self._start(Trial(self, *each, leased=leased)) for each in claimed]
-        return started
+    def start(self, trial: Trial, *, untold: bool = False) -> Trial:
+        """Have a trial run here that was claimed.
 
-    def _resume(self, job: Job, worker: str | None, seen: int) -> Trial | None:
-        assert job.trial is not None
-        row = self.history.row(job.trial)
-        stored, params = row.config, self.params_of(row)  # nothing is claimed that cannot be run
-        claimed = self.store.claim(self.name, replace(row, until=job.until, seen=seen), worker)
-        if claimed is None:
-            self._stale = True
-            return None
-        rev, claim = claimed
-        self._advance(rev, 1)
-        row.turn(rev, State.RUNNING, until=job.until, attempt=claim.attempt, seen=seen)
-        row.begun, row.started, row.settings = row.begun or rev, row.started or time.time(), self.settings
-        trial = Trial(self, row, claim, params, leased=worker is not None)
-        trial.stored = stored
-        return self._start(trial)
-
-    def _start(self, trial: Trial) -> Trial:
-        self.history.apply(trial.row)
+        One that others had decided may be left untold to the history: that reads of it with the next sync, and sooner
+        only if it reports.
+        """
+        trial.untold = untold
+        if not untold:
+            self.history.apply(trial.row)
         self.live[trial.number] = trial
         self._flushed_at[trial.number] = time.monotonic()
         return trial
@@ -230,7 +224,7 @@ class Session:
         Raises:
             StudyError: it does not run.
         """
-        with self._lock:
+        with self.lock:
             if number in self.live:
                 return self.live[number]
             self.sync()
@@ -243,12 +237,28 @@ class Session:
             row = self.history.row(number)
             return Trial(self, row, claim, dict(row.config))
 
-    def _advance(self, rev: int, by: int) -> None:
+    def advance(self, rev: int, by: int) -> None:
         """Note the revision of an own write; a gap means that others wrote in between."""
         if rev == self._known + by:
             self._known = self.history.rev = rev
         else:
             self._stale = True
+            if self._known:
+                self.others_at = time.monotonic()
+
+    def outrun(self) -> None:
+        """Note that others are at work, and that this process does not follow all that is done."""
+        self._stale, self.others_at = True, time.monotonic()
+
+    def catch_up(self) -> History:
+        """The history with all that was done here."""
+        if self._behind:
+            self.sync()
+        return self.history
+
+    def outdated(self) -> None:
+        """Read the store again before the next decision: somebody else was faster."""
+        self._stale = True
 
     # What trials ask for
 
@@ -270,14 +280,17 @@ class Session:
 
     def begin(self, trial: Trial, step: int) -> None:
         """An attempt begins behind `step`: what earlier ones reported beyond it no longer counts."""
-        with self.undisturbed(), self._lock:
+        with self.undisturbed(), self.lock:
+            if trial.untold:
+                trial.untold = False
+                self.history.apply(trial.row)
             self.history.restart(trial.number, step)
 
     def report(self, trial: Trial, step: int, metrics: Mapping[str, float]) -> None:
         """Take in a report; it is written with others."""
-        with self.undisturbed(), self._lock:
-            self.history.report(trial.number, step, metrics, UNTOLD if self._shared else None)
-            if self._shared:
+        with self.undisturbed(), self.lock:
+            self.history.report(trial.number, step, metrics, UNTOLD if self.shared else None)
+            if self.shared:
                 self._pending.setdefault(trial.number, []).append(Report(trial.number, step, metrics))
                 if time.monotonic() - self._flushed_at.get(trial.number, -1e9) > _FLUSH:
                     with suppress(StoreError):  # the next one may get through; the end of the trial must
@@ -285,8 +298,8 @@ class Session:
 
     def keep_config(self, trial: Trial) -> None:
         """Write what a trial asked for so far, if a process that did not see it may tell its result."""
-        if self._shared and not trial.leased:
-            with self.undisturbed(), self._lock:
+        if self.shared and not trial.leased:
+            with self.undisturbed(), self.lock:
                 trial.row.change(self._asked(trial), self.history.space_number)
                 self._flush(trial)
 
@@ -300,7 +313,7 @@ class Session:
             self._stale, trial.verdict = True, "void"
             return False
         trial.stored = trial.row.config
-        self._advance(rev, 1)
+        self.advance(rev, 1)
         trial.row.rev = rev
         self.history.tell(trial.number, rev)
         self._reported.add(trial.number)
@@ -308,32 +321,32 @@ class Session:
 
     def judged(self, trial: Trial) -> str | None:
         """How the pruner would end a trial at the step that it has reached, `pruned` or `done`; asked once a step."""
-        with self.undisturbed(), self._lock:
+        with self.undisturbed(), self.lock:
             step = trial.row.step
             asked = self._judged.get(trial.number) == step
             if self.pruner is None or asked or trial.began is None or step == trial.began:
                 return None
             self._judged[trial.number] = step
-            if self._shared and time.monotonic() - self._read_at > _STALE:
-                self.sync()
+            if self.shared and not getattr(self.pruner, "alone", False) and time.monotonic() - self._read_at > _STALE:
+                with suppress(StoreAway):  # then it decides from what it knows
+                    self.sync()
             members = self.pruner.pruners if isinstance(self.pruner, AnyOf) else (self.pruner,)
             for pruner in members:
                 if pruner(self.history, trial.number):
                     return "done" if getattr(pruner, "finishes", False) else "pruned"
             return None
 
-    def is_void(self, trial: Trial) -> bool:
-        """Whether a running trial was given to another worker."""
-        return trial.verdict == "void"
-
     def save(self, trial: Trial, step: int, state: object) -> None:
         """Keep a state, then what was reported up to it, then let go of the one before."""
         attempt = trial.row.attempt
         with self.undisturbed():
             self.checkpoints.save(trial.number, step, attempt, state)
-            with self._lock:
+            with self.lock:
                 trial.row.saved = (step, attempt)
-                mine = self._flush(trial)
+                try:
+                    mine = self._flush(trial)
+                except StoreAway:  # the next one may get through; until then the state before is kept as well
+                    return
                 if mine:
                     self.history.apply(trial.row)  # others may go on from here
             if mine:  # else those of the worker that has it now are in the same place
@@ -357,7 +370,7 @@ class Session:
         Raises:
             SpaceError: it has it as another kind.
         """
-        with self.undisturbed(), self._lock:
+        with self.undisturbed(), self.lock:
             if not _covers(self.history.space, name, domain):
                 self.sync()  # another process may have added it
             if not _covers(self.history.space, name, domain):
@@ -368,7 +381,7 @@ class Session:
     def finish(self, trial: Trial, why: str | None = None) -> bool:
         """End an attempt as the trial's row says. False: another worker has it now, and the result was set aside."""
         row = trial.row
-        with self._lock:
+        with self.lock:
             again, trial.told = trial.told, True
             self._unsettled[trial.number] = (trial, why)
             if row.state.final:
@@ -384,10 +397,12 @@ class Session:
             self._forget(trial)
             if rev is None:
                 return False
-            if again:  # the first word counts, if it got through: read which it was
+            if trial.untold:
+                self._behind = True
+            elif again:  # the first word counts, if it got through: read which it was
                 self.sync()
             else:
-                self._advance(rev, 1)
+                self.advance(rev, 1)
                 self._ended(trial, rev)
                 self._stale = before or self._known != rev
         if row.state.final and row.saved is not None:
@@ -405,13 +420,14 @@ class Session:
             row.turn(rev, row.state, until=row.until, attempt=row.attempt, seen=row.seen)
         self.history.apply(row)
 
-    def settle(self) -> None:
-        """Write the ends of trials that the store could not take when they came."""
-        for trial, why in list(self._unsettled.values()):
+    def settle(self, trial: Trial) -> bool:
+        """Write the end of a trial that the store could not take when it came; whether it counts."""
+        with self.lock:
+            _, why = self._unsettled.get(trial.number, (trial, None))
             if self.live.get(trial.number) is trial:
-                self.finish(trial, why)
-            else:
-                del self._unsettled[trial.number]
+                return self.finish(trial, why)
+            self._unsettled.pop(trial.number, None)
+            return False
 
     def _has_reports(self, trial: Trial) -> bool:
         """Whether reports of a trial may be in the store: its own, of earlier attempts, of other processes."""
@@ -424,7 +440,7 @@ class Session:
 
     def curve(self, trial: Trial) -> dict[str, tuple[list[int], list[float]]]:
         """Every metric that a trial reported: (steps, values)."""
-        with self._lock:
+        with self.lock:
             return metrics_of(self.history.curves, trial.number)
 
     def _forget(self, trial: Trial) -> None:
@@ -434,7 +450,7 @@ class Session:
 
     def add(self, make: Callable[[History], Row | None]) -> int | None:
         """Record a trial that is not run now, made from what is known, if it still is to be; its number."""
-        with self.undisturbed(), self._lock:
+        with self.undisturbed(), self.lock:
             while True:
                 self.refresh()
                 history, made = self.history, make(self.history)
@@ -443,61 +459,75 @@ class Session:
                 row = replace(made, number=len(history), space=history.space_number, seen=history.rev)
                 created = self.store.create(self.name, [row], None)
                 if created is not None:
-                    self._advance(created[0], 1)
+                    self.advance(created[0], 1)
                     self.history.apply(row)
                     return row.number
                 self._stale = True
 
+    def runs(self, number: int) -> bool:
+        """Whether a trial runs now, here or elsewhere."""
+        self.sync()
+        return 0 <= number < len(self.history) and bool(self.history.state[number] == State.RUNNING)
+
     def others_run(self) -> bool:
-        """Whether other processes run trials of this study."""
-        return self._shared and self.store.runs_elsewhere(self.name, self.worker)
+        """Whether other processes run trials of this study, or decide what to run."""
+        led = self.leader not in (None, self.worker)
+        return self.shared and (led or self.store.runs_elsewhere(self.name, self.worker))
 
     # Being alive
 
-    def _alive(self, lease: float | None) -> str | None:
+    def alive(self, lease: float | None) -> str | None:
         """The worker to claim for, which says that it lives as long as this process does; None without a lease."""
         if lease is None:
             return None
         if isinstance(lease, bool) or not isinstance(lease, (int, float)) or not lease > 0:
             raise StudyError(f"ask(lease={lease!r}): pass seconds above 0, or None for a trial that never expires.")
-        if self._shared and self._beating is None:
+        if self.shared and self._pulse is None:
             self.store.beat(self.worker, lease)
-            self._beating = threading.Event()
-            beat = threading.Thread(target=_beat, args=(weakref.ref(self), self._beating, lease), daemon=True)
-            beat.start()
+            self._pulse = Pulse(self, lease, self.watch)
         return self.worker
 
     def beat(self, lease: float) -> None:
         """Say once that this process lives; if it had been given up, its trials are no longer its own."""
         if not self.store.beat(self.worker, lease):
-            with self._lock:
+            with self.lock:
                 self._stale = True
                 for trial in self.live.values():
                     trial.verdict = "void" if trial.leased else trial.verdict
 
+    def listen(self) -> None:
+        """Hear once what is wanted of the study, and of the trials that run here."""
+        with self.lock:
+            before = [trial for trial in self.live.values() if trial.leased and not trial.told]
+        orders = self.store.orders(self.name, self.worker)
+        with self.lock:
+            self.wish, self.leader = orders.wish, orders.leader
+            for trial in before:
+                if trial.verdict is None and self.live.get(trial.number) is trial and not trial.told:
+                    trial.verdict = _verdict(trial, orders)
+
     def _after_fork(self) -> None:
         """A child of `fork` is a worker of its own; what its parent runs is not its own."""
         if self._pid != os.getpid():
-            self._pid, self.worker, self._beating = os.getpid(), uuid.uuid4().hex, None
+            self._pid, self.worker, self._pulse = os.getpid(), uuid.uuid4().hex, None
             for kept in (self.live, self._pending, self._unsettled):
                 kept.clear()
 
     def close(self) -> None:
         """Give back what still runs, and close the store."""
-        if self._beating is not None:
-            self._beating.set()
-        self.store.close(self.worker if self._beating is not None else None)
+        if self._pulse is not None:
+            self._pulse.end()
+        self.store.close(self.worker if self._pulse is not None else None)
 
 
-def _beat(session: weakref.ref[Session], stop: threading.Event, lease: float) -> None:
-    pid = os.getpid()
-    while not stop.wait(lease / _BEATS):
-        alive = session()
-        if alive is None or os.getpid() != pid:
-            return
-        with suppress(Exception):  # the store is away; the next beat may reach it
-            alive.beat(lease)
-        del alive
+def _verdict(trial: Trial, orders: Orders) -> str | None:
+    """How a running trial is to end by what is wanted; one that cannot go on later runs to its end instead."""
+    if trial.number not in orders.trials:
+        return "void"
+    wish = orders.trials[trial.number]
+    if wish == "stop":
+        return "stopped"
+    return "held" if (wish == "hold" or orders.wish) and trial.row.saved is not None else None
 
 
 def _covers(space: Space, name: str, domain: Domain) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 import tuneful as tn
-from tuneful import session as sessions
+from tuneful.engine import session as sessions
 from tuneful.errors import StudyError
 from tuneful.history import Job, Row, State
 from tuneful.schedulers import Full
@@ -68,14 +68,14 @@ def test_of_several_jobs_those_that_can_be_had_are_started(pair):
     b.sync()
     a.ask()
     b._session._read_at = time.monotonic()
-    started = b._session.next(Full(Random()), 3)
+    started = b._decider.next(Full(Random()), 3)
     assert [trial.number for trial in started] == [1, 2]
-    assert [trial.number for trial in b._session.next(Full(Random()), 2)] == [3, 4]
+    assert [trial.number for trial in b._decider.next(Full(Random()), 2)] == [3, 4]
 
 
 def test_several_trials_may_be_asked_for_at_once(pair):
     a, b = pair
-    trials = a._session.next(Full(Random()), 4)
+    trials = a._decider.next(Full(Random()), 4)
     assert [trial.number for trial in trials] == [0, 1, 2, 3]
     assert len({trial.params["x"] for trial in trials}) == 4
     for trial in trials:
@@ -111,7 +111,7 @@ def test_jobs_decided_together_had_seen_the_same(pair):
     for x in (0.25, 0.5):
         a.enqueue({"x": x})
     seen = a.history.rev
-    first, second, new = a._session.next(Full(Random()), 3)
+    first, second, new = a._decider.next(Full(Random()), 3)
     assert (first.row.past[-1].seen, second.row.past[-1].seen, new.row.seen) == (seen, seen, seen)
 
 
@@ -315,7 +315,7 @@ def test_a_forgotten_session_stops_beating(path):
     others = set(threading.enumerate())  # of studies that live on in other tests
     study = tn.Study(SPACE, study=path)
     study.ask(lease=0.3)
-    [beat] = [thread for thread in set(threading.enumerate()) - others if thread.name.endswith("(_beat)")]
+    [beat] = [thread for thread in set(threading.enumerate()) - others if thread.name == "tuneful pulse"]
     gone = weakref.ref(study._session)
     del study
     gc.collect()
@@ -409,18 +409,18 @@ def test_a_trial_of_a_scheduler_goes_until_its_step(path):
                 return [Job({"x": 0.5}, 2, note={"rung": 0})]
             return [Job.resume(history, 0, 4)] if history.state[0] == State.QUEUED else []
 
-    [trial] = study._session.next(Rungs(), 1)
+    [trial] = study._decider.next(Rungs(), 1)
     seen = []
     for step in trial.steps(9):
         seen.append(step)
         trial.report(step / 10)
         trial.save({"step": step})
     study.tell(trial, state="queued")
-    [again] = study._session.next(Rungs(), 1)
+    [again] = study._decider.next(Rungs(), 1)
     assert again.load() == {"step": 2}
     assert (seen, list(again.steps(9))) == ([1, 2], [3, 4])
     assert again.row.note == {"rung": 0}
-    assert study._session.next(Rungs(), 1) == []
+    assert study._decider.next(Rungs(), 1) == []
 
 
 def test_a_trial_made_by_a_space_that_this_process_never_searched_is_shown_in_its_own(path):

@@ -7,9 +7,9 @@ import time
 import traceback
 from typing import Any
 
+from tuneful.engine.session import Session
 from tuneful.errors import SpaceError, StudyError
 from tuneful.history import State
-from tuneful.session import Session
 from tuneful.trial import Trial
 from tuneful.values import Diverged, final_values
 

@@ -1,0 +1,106 @@
+"""Limits of a single trial: its time and its memory."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuneful.engine.outcome import ended
+from tuneful.engine.session import Session
+from tuneful.errors import TunefulError
+from tuneful.trial import Trial
+
+GUARDED = 75  # the exit code of a worker that ended itself with its trial (EX_TEMPFAIL: start it again)
+
+
+class TimedOut(TunefulError):
+    """A trial took longer than a trial may."""
+
+
+class OutOfMemory(TunefulError):
+    """A worker held more memory than it may."""
+
+
+class Guard:
+    """Ends this process when its trial has taken too long or too much memory; the trial has failed then.
+
+    The objective may be deep in a call that nothing can break off, so the process goes with it; another is started.
+
+    Args:
+        session: Whose trial.
+        of: The value of a trial: `last` or `best`.
+        timeout: Seconds for a trial.
+        memory: Bytes for this process and its children.
+    """
+
+    def __init__(self, session: Session, of: str, timeout: float | None, memory: int | None) -> None:
+        self._session, self._of, self._timeout, self._memory = session, of, timeout, memory
+        self._running: tuple[Trial, float] | None = None
+
+    def begin(self, trial: Trial) -> None:
+        """Watch a trial from now on."""
+        self._running = trial, time.monotonic()
+
+    def end(self) -> None:
+        """No trial runs."""
+        self._running = None
+
+    def __call__(self) -> None:
+        """Look once, from another thread than the objective's."""
+        if self._running is None:
+            return
+        trial, began = self._running
+        seconds = time.monotonic() - began
+        if self._timeout is not None and seconds > self._timeout:
+            self._fail(trial, TimedOut(f"It ran for {seconds:.1f} s, and a trial may take {self._timeout:g} s."))
+        if self._memory is not None and (held := memory_held()) > self._memory:
+            said = f"Its worker held {_readable(held)} of memory, and may hold {_readable(self._memory)}."
+            self._fail(trial, OutOfMemory(said))
+
+    def _fail(self, trial: Trial, error: TunefulError) -> None:
+        if self._session.live.get(trial.number) is not trial or trial.told:
+            return  # it has just ended
+        try:
+            ended(self._session, trial, None, self._of, state="failed", error=error)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(GUARDED)
+
+
+def memory_held() -> int:
+    """Bytes of memory that this process and its children hold; where there is no /proc, the most that it ever held."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+    return sum(_share(pid) for pid in _family(os.getpid()))
+
+
+def _share(pid: int) -> int:
+    """Bytes that a process holds, what it shares with others counted in part: forked loaders share their data."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, IndexError, ValueError):  # it has just ended
+        pass
+    return 0
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = listed.read_text().split()
+        except OSError:
+            continue
+        for child in children:
+            yield from _family(int(child))
+
+
+def _readable(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

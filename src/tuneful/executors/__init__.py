@@ -1,0 +1,5 @@
+"""What starts workers."""
+
+from tuneful.executors.processes import Processes as Processes
+
+__all__ = ["Processes"]

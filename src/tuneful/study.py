@@ -226,8 +226,8 @@ class Study:
             lines = None if quiet else display.Lines(self, limits, self._search)
             call = bind(objective, self._session.history.space, self._session.settings)
             runner = Runner(self, self._session, rules, called, lines)
-            if self._session.wish == "stop":  # to run it is to want it to go on
-                self._session.store.wish(self._session.name, None, None)
+            if self.sync()._session.wish == "stop":  # to run it is to want it to go on
+                self._want(None, None)
             if workers is None:
                 if setup is not None or trial_timeout is not None or trial_memory is not None:
                     raise StudyError("setup=, trial_timeout= and trial_memory= need workers: workers=1.")

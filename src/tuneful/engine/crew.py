@@ -10,17 +10,20 @@ import numpy as np
 
 from tuneful import errors
 from tuneful.engine.decider import Decider
+from tuneful.engine.guard import TimedOut
+from tuneful.engine.outcome import ended
 from tuneful.engine.patience import patiently
 from tuneful.engine.pulse import LEASE
 from tuneful.engine.rules import completed
 from tuneful.engine.runner import Runner
 from tuneful.engine.session import Session
-from tuneful.errors import ObjectiveError, StoreError, TunefulError
+from tuneful.errors import ObjectiveError, StoreError, StudyError, TunefulError
 from tuneful.history import State
 from tuneful.protocols import Said, Scheduler, Team
 
 _TURN = 0.2  # seconds between looks at what was done elsewhere
 _MEMBERS = 1.0  # seconds between looks for workers elsewhere that wait
+_LOST = 5.0  # seconds between looks for workers that were given up
 _SLACK = 10.0  # seconds after which a worker is killed that does not end its trial in time
 
 
@@ -66,9 +69,7 @@ class Crew:
         team = self._start()
         try:
             status = self._led(runner, team)
-            team.end(now=False)
-            while team.living:
-                self._hear(runner, team)
+            self._end(runner, team)
             patiently(session.sync, signals)
             self._tell(runner)
         except BaseException:
@@ -106,9 +107,30 @@ class Crew:
             self._note(said)
         if any(said.what == "gone" for said in heard):
             patiently(runner.session.store.reap, runner.signals)  # what they ran is queued again at once
-        for worker, (_, since) in self._busy.items():
-            if self._timeout is not None and time.monotonic() - since > self._timeout + _SLACK:
+        for worker, (number, since) in list(self._busy.items()):
+            seconds = time.monotonic() - since
+            if self._timeout is not None and seconds > self._timeout + _SLACK:
+                self._give_up(runner.session, number, seconds)
                 team.kill(worker)
+                del self._busy[worker]
+
+    def _give_up(self, session: Session, number: int, seconds: float) -> None:
+        """Fail a trial that has taken too long, in a call that its worker cannot break into."""
+        error = TimedOut(f"It ran for {seconds:.1f} s, and a trial may take {self._timeout:g} s.")
+        with suppress(StudyError, StoreError):  # it has just ended
+            ended(session, session.adopt(number), None, "last", state="failed", error=error)
+
+    def _end(self, runner: Runner, team: Team) -> None:
+        """Let workers end when their trials are over; those whose trials were given to others are killed."""
+        team.end(now=False)
+        looked_at = time.monotonic()
+        while team.living:
+            self._hear(runner, team)
+            if time.monotonic() - looked_at > _LOST:
+                looked_at = time.monotonic()
+                known = {member.worker for member in runner.session.store.members()}
+                for worker in self._mine - known - {""}:
+                    team.kill(worker)
 
     def _note(self, said: Said) -> None:
         if said.what == "refused":

@@ -31,7 +31,7 @@ class Decider:
         self._session = session
         self._planned = 0, 0  # the number of the last trial that was made ready here, and of how many
         self._pace = time.monotonic(), session.history.started, 0.0  # when were how many begun, and how many a second
-        self._took = 0.0  # seconds of the last decision
+        self._took = 0.0  # seconds that a trial of the last decision took to decide
 
     def next(self, scheduler: Scheduler, n: int, lease: float | None = LEASE) -> list[Trial]:
         """Up to `n` trials to run now, claimed by this process; none: wait for what runs elsewhere, or done."""
@@ -95,7 +95,7 @@ class Decider:
                 if not jobs:
                     return bool(ready) or bool(history.of_state(State.RUNNING))
                 if self._offered(jobs):
-                    self._took = time.monotonic() - began
+                    self._took = (time.monotonic() - began) / len(jobs)
                     return True
 
     def _crowded(self) -> bool:
@@ -120,10 +120,11 @@ class Decider:
         if now - then > _WINDOW:
             rate = (history.started - before) / (now - then)
             self._pace = now, history.started, rate
-        if history.space.open:  # what is proposed for it depends on what trials have asked for
+        # What is proposed for an open space depends on what trials have asked for, and a limit of steps on their steps.
+        if history.space.open or history.limits.total_steps is not None:
             return 0
         seconds = 2 * self._took if getattr(scheduler, "learns", True) else max(_AHEAD, 2 * self._took)
-        return min(int(rate * seconds), _MOST_AHEAD)
+        return min(round(rate * seconds), _MOST_AHEAD)
 
     def _commit(self, jobs: Sequence[Job], n: int, worker: str | None) -> list[Trial]:
         """Start the first `n` jobs here, make the others ready; what others were faster with is left out."""
@@ -132,7 +133,7 @@ class Decider:
         seen = self._session.history.rev
         started = [trial for job in old[:n] if (trial := self._resume(job, worker, seen))]
         started += self._create(new, n - len(old[:n]), worker, seen)
-        self._took = time.monotonic() - began
+        self._took = (time.monotonic() - began) / len(jobs)
         return started
 
     def _offered(self, jobs: Sequence[Job]) -> bool:

@@ -46,7 +46,8 @@ def _beat(session: weakref.ref[Session], stop: threading.Event, lease: float, wa
         if alive is None or os.getpid() != pid:
             return
         if watch is not None:
-            watch()
+            with suppress(Exception):  # whatever it is, the lease must not be lost by it
+                watch()
         with suppress(Exception):  # the store is away; the next turn may reach it
             if now - beaten >= lease / BEATS - turn / 2:
                 alive.beat(lease)

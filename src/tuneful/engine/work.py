@@ -114,7 +114,8 @@ def found_by_name(name: str) -> Callable[..., Any]:
 def _by_value(function: object) -> Iterator[None]:
     """Let the functions of a module travel whole if a worker could not import it."""
     module = inspect.getmodule(_plain(function))
-    if module is None or module.__name__ == "__main__" or _is_importable(module):
+    known = {"__main__", *cloudpickle.list_registry_pickle_by_value()}
+    if module is None or module.__name__ in known or _is_importable(module):
         yield
         return
     cloudpickle.register_pickle_by_value(module)

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import Any, Protocol
 
 from tuneful.engine.attempt import Attempts
 from tuneful.engine.decider import Decider
@@ -76,13 +76,21 @@ def _work(todo: Work, session: Session, placer: Placer, signals: Signals) -> Non
     guard = Guard(session, todo.of, todo.trial_timeout, todo.trial_memory)
     if todo.trial_timeout is not None or todo.trial_memory is not None:
         session.watch = guard
-    call = bind(todo.objective, session.history.space, session.settings)
-    attempts = Attempts(session, call, todo.of, signals, StoreError)
+    objective = bind(todo.objective, session.history.space, session.settings)
     decider = Decider(session)
 
     def take() -> Trial | None:
         return decider.take(todo.lease)
 
+    def call(trial: Trial) -> Any:
+        placer.say("busy", trial.number)
+        try:
+            with guard.over(trial):
+                return objective(trial)
+        finally:
+            placer.say("ended", trial.number)
+
+    attempts = Attempts(session, call, todo.of, signals, StoreError)
     patiently(lambda: session.alive(todo.lease), signals)
     placer.say("ready", session.worker)
     word = None
@@ -94,11 +102,7 @@ def _work(todo: Work, session: Session, placer: Placer, signals: Signals) -> Non
             with signals.let_through():
                 word = placer.heard(_POLL)
             continue
-        placer.say("busy", trial.number)
-        guard.begin(trial)
         attempts.run(trial)
-        guard.end()
-        placer.say("ended", trial.number)
         word = placer.heard(0.0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -13,6 +13,7 @@ from tuneful.history import History, Proposal
 from tuneful.searchers.draws import Taken, first_new, random_rows
 from tuneful.searchers.evidence import Evidence
 from tuneful.searchers.sobol import sequence
+from tuneful.searchers.threads import one_thread
 
 Array = NDArray[np.float64]
 
@@ -33,11 +34,14 @@ def learned(history: History, n: int, searcher: str, start: int, choose: Choose)
         start: How many trials come from the sequence; more while their values do not differ.
         choose: The model's answer to the evidence.
     """
-    space, proposals = history.space, list[Proposal]()
-    if n <= 0 or not len(space):
+    if n <= 0 or not len(history.space):
         return [Proposal({}, {"searcher": searcher})] * n
-    evidence = Evidence.of(history)
-    taken = Taken()
+    with one_thread():
+        return list(_each(history, n, searcher, start, choose))
+
+
+def _each(history: History, n: int, searcher: str, start: int, choose: Choose) -> Iterator[Proposal]:
+    space, evidence, taken = history.space, Evidence.of(history), Taken()
     for number in range(len(history), len(history) + n):
         rows: Iterable[Array]
         explain: Explain
@@ -48,13 +52,12 @@ def learned(history: History, n: int, searcher: str, start: int, choose: Choose)
             rows = chain(rows, random_rows(history, number, "other"))
         config = first_new(history, number, taken, rows)
         if config is None:
-            break
+            return
         taken.add(config)
         point = space.encode(space.row(config)[None])[0]
-        proposals.append(Proposal(config, {"searcher": searcher, **explain(point)}))
-        if len(proposals) < n:
+        yield Proposal(config, {"searcher": searcher, **explain(point)})
+        if number + 1 < len(history) + n:
             evidence = evidence.and_pending(point)
-    return proposals
 
 
 def _differ(y: Array) -> bool:

@@ -1,5 +1,7 @@
 """The places at which every store is put through the same laws, and what its tests share."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,3 +30,21 @@ def shared(request, tmp_path):
 def store(place):
     """A store with one study, which is called `s`."""
     return begun(place.store())
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A disk of half a megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True, check=False
+        ).returncode
+    ):
+        pytest.skip("only who may mount can have a disk that is really full")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)

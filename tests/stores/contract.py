@@ -7,9 +7,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from server import server
+
 from tuneful.history import Report, Row, State
 from tuneful.protocols import Outcome
-from tuneful.stores import MemoryStore, SqliteStore
+from tuneful.stores import MemoryStore, SqliteStore, open_store, parse_address
 
 FORM = {"objectives": [["value", False]], "constraints": [], "seed": 1, "of": "last"}
 SPACE = {"parameters": {"x": {"type": "float", "low": 0.0, "high": 1.0}}}
@@ -55,14 +57,39 @@ class FilePlace:
         return store
 
 
-PLACES = {"memory": MemoryPlace, "file": FilePlace}
+class PostgresPlace:
+    """A schema of a PostgreSQL database: every handle connects anew."""
+
+    shared = True
+
+    def __init__(self, folder):
+        self.server = server()
+        self.schema = self.server.schema()
+        self.url = self.server.at(self.schema)
+        self.code = f"open_store(parse_address({self.url!r}))"
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._open.close()
+        self.server.take_back(self.schema)
+
+    def store(self):
+        store = open_store(parse_address(self.url))
+        self._open.callback(store.close)
+        return store
+
+
+PLACES = {"memory": MemoryPlace, "file": FilePlace, "postgres": PostgresPlace}
 
 PRELUDE = """
 import os, sys, time
 from pathlib import Path
 from tuneful.history import Report, Row, State
 from tuneful.protocols import Claim, Outcome
-from tuneful.stores import SqliteStore
+from tuneful.stores import SqliteStore, open_store, parse_address
 
 def tell(**what):
     print(repr(what), flush=True)

@@ -24,7 +24,7 @@ from contract import (
 
 from tuneful.errors import StudyNotFound
 from tuneful.history import Checkpoint, Moment, State
-from tuneful.protocols import Claim, Outcome
+from tuneful.protocols import Changes, Claim, Outcome
 
 NAMES = {
     "plain": "digits",
@@ -555,7 +555,7 @@ def test_a_reader_gets_each_change_once_and_nothing_when_nothing_changed(store):
     store.create("s", [row(1)], None)
     first = store.sync("s", 0)
     assert [found.number for found in first.rows] == [0, 1]
-    assert store.sync("s", first.rev) == (first.rev, (), (), (), False)
+    assert store.sync("s", first.rev) == Changes(first.rev)
     store.finish("s", claim, done(made))
     second = store.sync("s", first.rev)
     assert [(found.number, found.state) for found in second.rows] == [(0, State.DONE)]

@@ -1,5 +1,6 @@
 """Files that are broken, foreign, or in the wrong place: a clear StoreError, and never a wrong value."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -8,11 +9,12 @@ import subprocess
 from contextlib import closing, contextmanager
 
 import pytest
-from contract import begun, done, everything, queued, reported, started
+from contract import begun, done, everything, known, queued, reported, started
 
 from tuneful import Study, TunefulError
 from tuneful.errors import StoreError
 from tuneful.stores import SqliteStore
+from tuneful.stores.copying import back_up_file, copy_studies
 
 
 def written(path, forget=True):
@@ -48,15 +50,22 @@ def placed(folder, raw, journal=b""):
 
 
 def read(path):
-    """All that a file tells of study `s`; None if it is told to hold nothing."""
+    """All that a file tells of study `s`, which then goes on; None if it is told to hold nothing."""
     with closing(SqliteStore(path)) as store:
-        return everything(store) if store.studies() else None
+        if not store.studies():
+            return None
+        found = everything(store)
+        assert store.check() == []
+        made, claim = started(store, len(found[0]))
+        assert store.finish("s", claim, done(made, 0.5)) is not None
+        assert known(store, made.number).values == {"value": 0.5}
+        return found
 
 
 def test_a_journal_cut_anywhere_loses_only_its_end(tmp_path, tmp_path_factory):
     raw, journal, truths = written(tmp_path_factory.mktemp("source") / "s.db")
     rng = random.Random(0)
-    cuts = sorted({0, len(journal), *(rng.randrange(len(journal)) for _ in range(60))})
+    cuts = sorted({0, len(journal), *(rng.randrange(len(journal)) for _ in range(100))})
     found = [truths.index(read(placed(tmp_path, raw, journal[:cut]))) for cut in cuts]
     assert found == sorted(found), "the more is left, the more is known"
     assert (found[0], found[-1]) == (0, len(truths) - 1)
@@ -67,10 +76,8 @@ def test_a_flipped_bit_in_the_journal_loses_only_what_follows_it(tmp_path, tmp_p
     raw, journal, truths = written(tmp_path_factory.mktemp("source") / "s.db")
     rng = random.Random(0)
     found = set()
-    for _ in range(80):
-        flipped = bytearray(journal)
-        flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
-        found.add(truths.index(read(placed(tmp_path, raw, bytes(flipped)))))
+    for _ in range(100):
+        found.add(truths.index(read(placed(tmp_path, raw, flipped(journal, rng, 1)))))
     assert len(found) > 10
 
 
@@ -104,19 +111,73 @@ def test_a_file_cut_to_nothing_is_a_new_one(tmp_path, rest):
     assert read(placed(tmp_path, rest)) is None
 
 
+def flipped(raw, rng, count):
+    """Bytes with some bits turned over."""
+    other = bytearray(raw)
+    for _ in range(count):
+        other[rng.randrange(len(other))] ^= 1 << rng.randrange(8)
+    return bytes(other)
+
+
 def test_a_file_with_flipped_bits_opens_or_is_refused(tmp_path, whole):
     raw, _ = whole
     rng = random.Random(0)
     refused = 0
     for _ in range(150):
-        flipped = bytearray(raw)
-        for _ in range(rng.choice([1, 4, 16])):
-            flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
         try:
-            Study(study=f"{placed(tmp_path, bytes(flipped))}#s").close()
+            Study(study=f"{placed(tmp_path, flipped(raw, rng, rng.choice([1, 4, 16])))}#s").close()
         except TunefulError:
             refused += 1
     assert 20 < refused < 150
+
+
+def test_what_a_flipped_bit_changes_in_a_file_is_found_or_is_in_a_value(tmp_path, whole):
+    """SQLite keeps no sums of its pages; but what holds them together is checked, and all JSON is read."""
+    raw, truth = whole
+    rng = random.Random(0)
+    named = right = 0
+    for _ in range(150):
+        path = placed(tmp_path, flipped(raw, rng, 1))
+        try:
+            with closing(SqliteStore(path)) as store:
+                found = store.check()
+                named += bool(found)
+                right += not found and everything(store) == truth
+        except StoreError as error:
+            assert "copy.db" in str(error)
+            named += 1
+    assert named > 5
+    assert right > 20
+
+
+@pytest.mark.parametrize("count", [1, 4, 64])
+def test_no_command_breaks_on_a_damaged_file(tmp_path, whole, count):
+    raw, _ = whole
+    rng = random.Random(count)
+    for _ in range(40):
+        path = placed(tmp_path, flipped(raw, rng, count))
+        for use in (
+            lambda: back_up_file(path, tmp_path / "kept.db"),
+            lambda: tell_all(path),
+            lambda: list(copied(path, tmp_path / "copied.db")),
+        ):
+            with contextlib.suppress(TunefulError):
+                use()
+
+
+def tell_all(path):
+    with closing(SqliteStore(path)) as store:
+        for name in store.studies():
+            store.sync(name, 0)
+            store.claim_next(name, "w")
+            store.cancel(name, None)
+            store.orders(name, "w")
+        store.members()
+
+
+def copied(path, target):
+    with closing(SqliteStore(path)) as store, closing(SqliteStore(target)) as other:
+        yield from copy_studies(store, other, {name: name for name in store.studies()})
 
 
 @pytest.mark.parametrize(

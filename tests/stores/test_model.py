@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 
 from tuneful.history import State
 from tuneful.protocols import Claim, Outcome
+from tuneful.stores import MemoryStore
 
 ENDS = [State.DONE, State.PRUNED, State.FAILED, State.QUEUED, State.PAUSED]
 PICKS = st.integers(0, 1000)
@@ -36,6 +37,27 @@ class Modelled:
     curve: dict | None = None
     reports: dict = field(default_factory=dict)  # step: (attempt, value)
     lost: int = 0
+    begun: bool = False
+    wish: str | None = None
+
+    @property
+    def waits(self):
+        return self.state in (State.QUEUED, State.PAUSED) and self.wish is None
+
+    @property
+    def ready(self):
+        return self.state == State.QUEUED and self.begun and self.wish is None
+
+    def run(self, claim, worker):
+        assert claim.attempt == self.attempt + 1
+        self.state, self.attempt, self.token = State.RUNNING, claim.attempt, claim.token
+        self.worker, self.begun = worker, True
+
+    def fold(self, state):
+        steps = sorted(self.reports)
+        self.curve = {"value": (steps, [self.reports[s][1] for s in steps])} if steps else {}
+        self.values = {"value": self.reports[steps[-1]][1]} if steps else {}
+        self.state, self.token, self.worker, self.wish, self.reports = state, None, None, None, {}
 
 
 class Machine(RuleBasedStateMachine):
@@ -52,24 +74,33 @@ class Machine(RuleBasedStateMachine):
         self.model = []
         self.claims = []
         self.spaces = 1
+        self.wish_of_all = None
         self.rows, self.reports, self.rev = {}, {}, 0
 
     def teardown(self):
+        store, copy = self.stores[0], MemoryStore()
+        assert store.check() == []
+        copy.load("s", store.dump("s"))
+        assert list(copy.dump("s")) == list(store.dump("s"))
         self.at.__exit__()
         self.folder.cleanup()
 
     def store(self, which):
         return self.stores[which]
 
-    @rule(which=st.booleans(), count=st.integers(1, 3), runs=st.booleans(), worker=st.sampled_from("ab"))
-    def create(self, which, count, runs, worker):
-        first = len(self.model)
+    def fresh(self, number):
+        """Whether the reader knows a trial as it is."""
+        return everything(self.stores[0])[0][number].rev == self.rows[number].rev
+
+    @rule(which=st.booleans(), count=st.integers(1, 3), how=st.sampled_from("nrp"), worker=st.sampled_from("ab"))
+    def create(self, which, count, how, worker):
+        first, runs = len(self.model), how == "r"
         state = State.RUNNING if runs else State.QUEUED
-        made = [row(first + k, state=state, attempt=int(runs)) for k in range(count)]
+        made = [row(first + k, state=state, attempt=int(runs), begun=int(how == "p")) for k in range(count)]
         _, claims = self.store(which).create("s", made, worker)
         for k in range(count):
             token = claims[k].token if runs else None
-            self.model.append(Modelled(state, int(runs), token, worker if runs else None))
+            self.model.append(Modelled(state, int(runs), token, worker if runs else None, begun=how != "n"))
         self.claims += claims
 
     @precondition(lambda self: self.rows)
@@ -78,16 +109,58 @@ class Machine(RuleBasedStateMachine):
         waiting = [n for n, found in self.rows.items() if found.state in (State.QUEUED, State.PAUSED)]
         number = (waiting or list(self.rows))[pick % len(waiting or self.rows)]
         known = self.rows[number]  # perhaps out of date
-        fresh = everything(self.stores[0])[0][number].rev == known.rev
+        fresh, model = self.fresh(number), self.model[number]
         claimed = self.store(which).claim("s", replace(known, until=until), worker)
-        model = self.model[number]
-        may = fresh and model.state in (State.QUEUED, State.PAUSED)
+        may = fresh and model.waits
         assert (claimed is not None) == may
         if may:
-            model.state, model.attempt, model.token = State.RUNNING, model.attempt + 1, claimed[1].token
-            model.worker = worker
-            assert claimed[1].attempt == model.attempt
+            model.run(claimed[1], worker)
             self.claims.append(claimed[1])
+
+    @rule(which=st.booleans(), worker=st.sampled_from("ab"))
+    def claim_next(self, which, worker):
+        ready = [number for number, model in enumerate(self.model) if model.ready]
+        claimed = self.store(which).claim_next("s", worker)
+        assert (claimed is not None) == (bool(ready) and self.wish_of_all is None)
+        if claimed is not None:
+            rev, claim, found = claimed
+            assert claim.number == ready[0]
+            self.model[claim.number].run(claim, worker)
+            assert (found.state, found.attempt, found.rev) == (State.RUNNING, claim.attempt, rev)
+            self.claims.append(claim)
+
+    @precondition(lambda self: self.rows)
+    @rule(which=st.booleans(), pick=PICKS, until=st.integers(1, 9) | st.none())
+    def offer(self, which, pick, until):
+        number = list(self.rows)[pick % len(self.rows)]
+        fresh, model = self.fresh(number), self.model[number]
+        rev = self.store(which).offer("s", replace(self.rows[number], until=until))
+        assert (rev is not None) == (fresh and model.waits)
+        if rev is not None:
+            model.state, model.begun = State.QUEUED, True
+
+    @rule(which=st.booleans(), pick=PICKS, wish=st.sampled_from(["hold", "stop", None, None]))
+    def wish(self, which, pick, wish):
+        number = pick % (len(self.model) + 1)
+        there = number < len(self.model) and not self.model[number].state.final
+        assert self.store(which).wish("s", number, wish) == there
+        if there:
+            self.model[number].wish = wish
+
+    @rule(which=st.booleans(), wish=st.sampled_from(["pause", "stop", None, None, None]))
+    def wish_for_all(self, which, wish):
+        assert self.store(which).wish("s", None, wish)
+        self.wish_of_all = wish
+
+    @rule(which=st.booleans(), pick=PICKS)
+    def cancel(self, which, pick):
+        every = pick % 20 == 0
+        number = pick % (len(self.model) + 1)
+        numbers = range(len(self.model)) if every else [number]
+        going = [n for n in numbers if n < len(self.model) and not self.model[n].state.final]
+        assert self.store(which).cancel("s", None if every else number) == len(going)
+        for each in going:
+            self.model[each].fold(State.CANCELLED)
 
     @precondition(lambda self: self.claims)
     @rule(which=st.booleans(), pick=PICKS, step=st.integers(1, 5), began=st.integers(0, 3), value=VALUES)
@@ -121,7 +194,7 @@ class Machine(RuleBasedStateMachine):
             model.state, model.token, model.worker, model.told_by = end, None, None, claim.token
             model.values = values
             if end.final:
-                model.curve, model.reports = curve, {}
+                model.curve, model.reports, model.wish = curve, {}, None
 
     @rule(which=st.booleans(), off=st.sampled_from([-2, -1, 1]))
     def what_rests_on_old_knowledge_is_refused(self, which, off):
@@ -143,11 +216,7 @@ class Machine(RuleBasedStateMachine):
             model.lost += 1
             model.token, model.worker, model.state = None, None, State.QUEUED
             if model.lost == 3:
-                model.state = State.FAILED
-                steps = sorted(model.reports)
-                model.curve = {"value": (steps, [model.reports[s][1] for s in steps])} if steps else {}
-                model.values = {"value": model.reports[steps[-1]][1]} if steps else {}
-                model.reports = {}
+                model.fold(State.FAILED)
         third.close()
 
     @rule()
@@ -167,6 +236,7 @@ class Machine(RuleBasedStateMachine):
         for number, model in enumerate(self.model):
             found = self.rows[number]
             assert (found.state, found.attempt) == (model.state, model.attempt)
+            assert (found.begun > 0, found.wish, found.ready) == (model.begun, model.wish, model.ready)
             assert repr(found.values) == repr(model.values)
             assert repr(found.curve) == repr(model.curve if model.state.final else None)
             reports = {step: value for step, (_, value) in sorted(model.reports.items())}
@@ -177,6 +247,13 @@ class Machine(RuleBasedStateMachine):
         for number, model in enumerate(self.model):
             claim = self.stores[0].claim_of("s", number)
             assert claim == (Claim(number, model.attempt, model.token) if model.state == State.RUNNING else None)
+
+    @invariant()
+    def every_worker_knows_what_it_runs(self):
+        running = [(n, model) for n, model in enumerate(self.model) if model.state == State.RUNNING]
+        for worker in "ab":
+            mine = {number: model.wish for number, model in running if model.worker == worker}
+            assert self.stores[1].orders("s", worker) == (self.wish_of_all, mine, None)
 
 
 @pytest.mark.parametrize("place", PLACES)

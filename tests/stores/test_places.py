@@ -42,11 +42,18 @@ def test_an_address_gives_a_file_and_a_name(text, path, name, shown):
         ("runs.db#" + "n" * 256, "1 to 255 printable"),
         ("runs.db#a\nb", "1 to 255 printable"),
         ("runs.db#\ud800", "1 to 255 printable"),
-        ("postgresql://host/db#x", "a file on a local disk"),
-        ("postgres://host/db", "a file on a local disk"),
-        ("mysql://host/db", "looks like a URL"),
-        ("sqlite:///runs.db", "looks like a URL"),
-        ("s3://bucket/runs.db", "looks like a URL"),
+        ("postgresql://host", "names neither a database nor a study. Write 'postgresql://host/database#name'"),
+        ("postgresql://", "names neither a database nor a study"),
+        ("postgresql://host/db#a\nb", "1 to 255 printable"),
+        ("postgresql://host/db#\0", "1 to 255 printable"),
+        ("postgresql://host/db#\ud800", "1 to 255 printable"),
+        ("postgresql://host/a%00b#x", "no clear user, password, host and port"),
+        ("postgresql://host:x/db", "no clear user, password, host and port.*a port is a number"),
+        ("postgresql://host/db?schema=Mine", "schema='Mine': the name of a schema is written in a-z"),
+        ("postgresql://host/db?schema=a;b", "schema='a;b'"),
+        ("mysql://host/db", "a file .* or in a PostgreSQL database"),
+        ("sqlite:///runs.db", "a file .* or in a PostgreSQL database"),
+        ("s3://bucket/runs.db", "a file .* or in a PostgreSQL database"),
     ],
 )
 def test_an_impossible_address_is_refused_with_advice(text, message):
@@ -54,12 +61,78 @@ def test_an_impossible_address_is_refused_with_advice(text, message):
         parse_address(text)
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg", "mysql", "redis", "https"])
+@pytest.mark.parametrize(
+    ("text", "url", "name", "shown", "hidden"),
+    [
+        ("postgresql://host/db", "postgresql://host/db", "db", "postgresql://host/db", {}),
+        ("postgres://host/db#x", "postgresql://host/db", "x", "postgresql://host/db#x", {}),
+        ("postgresql://host/db#", "postgresql://host/db", "db", "postgresql://host/db", {}),
+        ("postgresql://host/db#db", "postgresql://host/db", "db", "postgresql://host/db", {}),
+        ("postgresql://host#x", "postgresql://host", "x", "postgresql://host#x", {}),
+        ("postgresql://host/db#a#b", "postgresql://host/db", "a#b", "postgresql://host/db#a#b", {}),
+        ("postgresql://u@host/db#a@b", "postgresql://u@host/db", "a@b", "postgresql://u@host/db#a@b", {}),
+        (
+            "postgresql://u:p%40s%2Fs@host:5432/db#x",
+            "postgresql://u@host:5432/db",
+            "x",
+            "postgresql://u@host:5432/db#x",
+            {"password": "p@s/s"},
+        ),
+        (
+            "postgresql://postgres:@/postgres?host=/tmp/x",
+            "postgresql://postgres@/postgres?host=/tmp/x",
+            "postgres",
+            "postgresql://postgres@/postgres?host=/tmp/x",
+            {},
+        ),
+        (
+            "postgresql:///db?host=/tmp/x&password=a%20b&sslpassword=c&passfile=d#x",
+            "postgresql:///db?host=/tmp/x&passfile=d",
+            "x",
+            "postgresql:///db?host=/tmp/x&passfile=d#x",
+            {"password": "a b", "sslpassword": "c"},
+        ),
+        (
+            "postgresql://u:p@a:1,[::1]:2/db?target_session_attrs=any",
+            "postgresql://u@a:1,[::1]:2/db?target_session_attrs=any",
+            "db",
+            "postgresql://u@a:1,[::1]:2/db?target_session_attrs=any",
+            {"password": "p"},
+        ),
+        ("postgresql://?service=lab#x", "postgresql://?service=lab", "x", "postgresql://?service=lab#x", {}),
+        ("postgresql://h/?dbname=lab", "postgresql://h?dbname=lab", "lab", "postgresql://h?dbname=lab", {}),
+        ("postgresql://h/d%20b", "postgresql://h/d%20b", "d b", "postgresql://h/d%20b", {}),
+        ("postgresql://h/db?schema=team", "postgresql://h/db?schema=team", "db", "postgresql://h/db?schema=team", {}),
+    ],
+)
+def test_an_address_of_a_database_gives_a_url_without_its_passwords(text, url, name, shown, hidden):
+    address = parse_address(text)
+    assert (address.path, address.url, address.name, str(address)) == (None, url, name, shown)
+    assert address.secret.reveal() == hidden
+    again = parse_address(str(address))
+    assert (again, again.secret.reveal()) == (address, {})
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "mysql", "redis", "https"])
 @pytest.mark.parametrize("secret", ["hunter2", "p@ss/hunter2", "hunter2@x"])
 def test_no_password_gets_into_a_message(scheme, secret):
     with pytest.raises(StudyError) as refused:
         parse_address(f"{scheme}://user:{secret}@host:5432/db#digits")
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+@pytest.mark.parametrize("sign", ["/", "?", "#", "@", "/@", "?@", "#@", ":", "%"])
+@pytest.mark.parametrize("secret", ["hunter2{}", "{}hunter2", "is{}hunter2", "hunter2{}@x", "x@hunter2{}y"])
+def test_a_password_with_signs_is_hidden_or_refused(scheme, sign, secret):
+    try:
+        address = parse_address(f"{scheme}://user:{secret.format(sign)}@host:5432/db#digits")
+    except StudyError as error:
+        assert "hunter2" not in str(error)
+        assert "%2F" in str(error)
+    else:
+        assert "hunter2" not in str(address) + repr(address)
+        assert address.url == "postgresql://user@host:5432/db"
 
 
 MOUNTS = r"""

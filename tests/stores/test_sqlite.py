@@ -1,21 +1,21 @@
 """What is particular to a SQLite file: its journal, the gate, forks, formats."""
 
 import ast
-import json
 import os
 import signal
+import socket
 import sqlite3
 import threading
+import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 import pytest
 from contract import FORM, SPACE, begun, done, everything, known, process, reported, row, running, started
 
-import tuneful as tn
 from tuneful.errors import StoreBusy, StoreError, StoreFull
-from tuneful.history import Moment, Report, State
-from tuneful.stores import SqliteStore, connection, locks, schema, sqlite
+from tuneful.history import Moment, State
+from tuneful.stores import SqliteStore, connection, locks, schema, sqlite, worker
 
 
 @pytest.fixture
@@ -158,6 +158,7 @@ def test_a_study_begun_anew_in_the_same_place_has_locks_of_its_own(path, tmp_pat
         with closing(SqliteStore(path)) as new, process(HOLDER.format(path=str(path))) as other:
             assert new._connection.locks is not old._connection.locks
             heard(other)
+            other.send_signal(signal.SIGSTOP)
             with pytest.raises(StoreBusy, match=f"Process {other.pid} "):
                 new.open("s", FORM, SPACE, None)
 
@@ -179,11 +180,13 @@ def test_who_stands_in_the_gate_for_too_long_is_named(store, path, monkeypatch):
     monkeypatch.setattr(locks, "_PATIENCE", 0.1)
     with process(HOLDER.format(path=str(path))) as other:
         heard(other)
+        other.send_signal(signal.SIGSTOP)
         with pytest.raises(
             StoreBusy, match=f"Process {other.pid} has been writing to .*studies.db-lock.*nothing is lost"
         ):
             store.create("s", [row(0)], None)
         assert everything(store) == ({}, [])
+        other.send_signal(signal.SIGCONT)
         other.stdin.write("\n")
         other.stdin.flush()
         heard(other)
@@ -242,61 +245,6 @@ def test_a_transaction_that_was_broken_off_does_not_block_the_next(store):
         assert store.finish("s", claim, done(made, cost=8.0)) is not None
         with closing(sqlite3.connect(store.path)) as other:
             assert other.execute("SELECT count(*) FROM meta WHERE key = 'half'").fetchone() == (0,)
-
-
-# A file of version 1
-
-
-def first_version(path):
-    """A file as version 1 wrote it: a finished trial with a curve, one that runs and has reported, one that waits."""
-    with closing(sqlite3.connect(path)) as db:
-        for statement in filter(str.strip, schema.MIGRATIONS[0].split(";")):
-            db.execute(statement)
-        db.execute("INSERT INTO meta VALUES ('uuid', 'u')")
-        db.execute("INSERT INTO study VALUES (1, 's', ?, 1.0)", (json.dumps(FORM),))
-        db.execute("INSERT INTO head VALUES (1, 3, 9)")
-        db.execute("INSERT INTO space VALUES (1, 0, 1, ?)", (json.dumps(SPACE),))
-        trial = (
-            "INSERT INTO trial (number, rev, state, config, space, born, begun, ended, until, step, attempt, began, "
-            "metrics, cost, imported, why, seen, started, finished, curve, worker, token, told_by, id, study) "
-            "VALUES (?, ?, ?, ?, 0, ?, ?, ?, NULL, ?, ?, 0, ?, 0.5, 0, ?, ?, 1.0, ?, ?, ?, ?, ?, ?, 1)"
-        )
-        why, curve = '{"searcher":"random"}', '{"value":[[1,2],[0.5,0.25]]}'
-        ended = (0, 6, 3, '{"x":0.1}', 2, 2, 6, 2, 1, '{"value":0.25}', why, 1, 2.0, curve, None, None, "t0", 1 << 40)
-        runs = (1, 8, 1, '{"x":0.2}', 4, 4, 0, 1, 1, None, why, 3, None, None, "w", "t1", None, (1 << 40) + 1)
-        waits = (2, 9, 0, '{"x":0.3}', 9, 0, 0, 0, 0, None, None, 8, None, None, None, None, None, (1 << 40) + 2)
-        for row in (ended, runs, waits):
-            db.execute(trial, row)
-        db.execute("INSERT INTO report VALUES (?, 1, 1, 8, 1, ?)", ((1 << 40) + 1, '{"value":0.75}'))
-        db.execute(f"PRAGMA application_id = {schema.APPLICATION}")
-        db.execute("PRAGMA user_version = 1")
-        db.commit()
-
-
-def test_a_file_of_version_1_is_read_and_goes_on(tmp_path):
-    first_version(tmp_path / "old.db")
-    with closing(SqliteStore(tmp_path / "old.db")) as store:
-        rows, reports = everything(store)
-        assert [(r.number, r.state, r.config["x"]) for r in rows.values()] == [
-            (0, State.DONE, 0.1),
-            (1, State.RUNNING, 0.2),
-            (2, State.QUEUED, 0.3),
-        ]
-        assert (rows[0].curve, list(rows[0].revs)) == ({"value": ([1, 2], [0.5, 0.25])}, [])
-        assert reports == [(8, Report(1, 1, {"value": 0.75}))]
-        assert {(r.past, r.proposed, r.limits) for r in rows.values()} == {((), None, (None, None))}
-        rev, claim = store.claim("s", rows[2], "w2")
-        assert store.finish("s", claim, done(rows[2], curve={"value": ([1], [1.0])}, revs=[rev])) == rev + 1
-        assert known(store, 2).revs == [rev]
-    assert pragma(tmp_path / "old.db", "user_version") == 2
-
-
-def test_the_points_of_a_file_of_version_1_became_known_when_their_trial_ended(tmp_path):
-    first_version(tmp_path / "old.db")
-    with closing(tn.open_study(tmp_path / "old.db#s")) as study:
-        curve = study.history.curves["value"]
-        assert sorted(zip(curve.trial.tolist(), curve.rev.tolist(), strict=True)) == [(0, 6), (0, 6), (1, 8)]
-        assert len(study.history.as_of(5).curve(0)[0]) == 0
 
 
 # Workers and their slots
@@ -362,10 +310,13 @@ def test_a_worker_that_beats_just_in_time_is_not_given_up(store, path, monkeypat
     assert known(store).state == State.RUNNING
 
 
-def test_a_worker_of_another_host_is_judged_by_its_lease_alone(store, path, monkeypatch):
+def test_where_kernels_cannot_be_told_apart_a_worker_of_another_host_is_judged_by_its_lease_alone(
+    store, path, monkeypatch
+):
+    monkeypatch.setattr(sqlite, "boot", lambda: "")
     with closing(SqliteStore(path)) as other:
         with monkeypatch.context() as patched:
-            patched.setattr(sqlite, "_host", lambda: "elsewhere")
+            patched.setattr(sqlite, "here", lambda: "elsewhere")
             other.beat("far", 60.0)
         other.beat("near", 60.0)
         other.create("s", [running(0)], "far")
@@ -376,12 +327,34 @@ def test_a_worker_of_another_host_is_judged_by_its_lease_alone(store, path, monk
     assert [known(store, n).state for n in (0, 1)] == [State.RUNNING, State.QUEUED]
 
 
+def test_what_ran_before_the_machine_was_started_again_is_queued_again(store, path, monkeypatch):
+    with closing(SqliteStore(path)) as other:
+        with monkeypatch.context() as patched:
+            patched.setattr(sqlite, "boot", lambda: "before")
+            other.beat("w", 1e9)
+        other.create("s", [running(0)], "w")
+        assert store.reap() == 1
+    assert known(store).state == State.QUEUED
+
+
+def test_a_clock_that_is_set_ends_no_lease(store, path, monkeypatch):
+    with closing(SqliteStore(path)) as other:
+        other.beat("w", 60.0)
+        other.create("s", [running(0)], "w")
+        for hours in (5, -5):
+            now = time.time()
+            monkeypatch.setattr(time, "time", lambda now=now, hours=hours: now + 3600 * hours)
+            assert store.reap() == 0
+            assert other.beat("w", 60.0)
+    assert known(store).state == State.RUNNING
+
+
 def test_a_host_without_process_namespaces_goes_by_its_name(monkeypatch):
     def missing(_):
         raise OSError
 
     monkeypatch.setattr(os, "readlink", missing)
-    assert sqlite._host()
+    assert worker.host() == socket.gethostname()
 
 
 def test_a_store_that_cannot_give_back_at_the_end_lets_go_of_the_file(path):
@@ -569,7 +542,7 @@ def test_a_newer_file_is_refused_and_left_alone(store, path):
         SqliteStore(path).close()
     before = path.read_bytes()
     with pytest.raises(
-        StoreError, match=r"studies\.db was written by a newer Tuneful \(format 3; .* up to 2\). Install"
+        StoreError, match=r"studies\.db was written by a newer Tuneful \(format 4; .* up to 3\). Install"
     ):
         SqliteStore(path)
     assert path.read_bytes() == before

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tuneful.errors import StoreBusy, StoreError, StoreFull
 from tuneful.stores import schema
+from tuneful.stores.backup import copy_whole
 from tuneful.stores.filesystem import refuse_network
 from tuneful.stores.locks import FileLocks, locks_of
 
@@ -59,7 +60,7 @@ class Connection:
                     if db.in_transaction:
                         db.execute("COMMIT")
             except sqlite3.Error as error:
-                raise _translated(error, self.path) from error
+                raise translated(error, self.path) from error
 
     @contextlib.contextmanager
     def write(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
@@ -82,7 +83,15 @@ class Connection:
                             db.execute("ROLLBACK")
                         raise
                 except sqlite3.Error as error:
-                    raise _translated(error, self.path) from error
+                    raise translated(error, self.path) from error
+
+    def again(self) -> Connection:
+        """Another one to the same file, for a long look at one moment of it while this one goes on."""
+        with self._lock:
+            self._ready()
+        other = Connection(self._file)
+        other.path = self.path
+        return other
 
     def close(self) -> None:
         """Close the file."""
@@ -103,7 +112,7 @@ class Connection:
             try:
                 self._pair = self._opened_file(self._file)
             except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a message on damaged names
-                raise _translated(error, self.path) from error
+                raise translated(error, self.path) from error
         return self._pair
 
     def _opened_file(self, path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
@@ -130,6 +139,8 @@ class Connection:
                 )
             quick.execute("PRAGMA journal_mode = WAL")
             quick.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+            if 0 < version < schema.VERSION:
+                _keep(quick, path, version)
             quick.execute("BEGIN IMMEDIATE")
             if version < schema.VERSION:
                 schema.migrate(quick, version)
@@ -186,7 +197,22 @@ def _opened(path: str, synchronous: str) -> sqlite3.Connection:
     return db
 
 
-def _translated(error: Exception, where: Path) -> StoreError:
+def kept_as(path: Path, version: int) -> Path:
+    """Where a file of `version` is kept as it was when it is upgraded."""
+    return path.with_name(f"{path.name}.v{version}.bak")
+
+
+def _keep(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """Keep a copy of a file as it is before it is upgraded."""
+    copy = kept_as(path, version)
+    try:
+        copy_whole(db, copy)
+    except OSError as error:
+        raise StoreError(f"{path} was not upgraded: no copy could be kept as {copy.name} ({error}).") from error
+
+
+def translated(error: Exception, where: Path) -> StoreError:
+    """An error of SQLite in our words."""
     text = str(error)
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_FULL") or "disk is full" in text:

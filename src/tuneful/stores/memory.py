@@ -6,53 +6,32 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Any
 
-from tuneful.errors import StoreError, StudyNotFound
+from tuneful.errors import StoreError, StudyError, StudyNotFound
 from tuneful.history import Report, Row, State
-from tuneful.protocols import Changes, Claim, Outcome, StudyRow
+from tuneful.protocols import Changes, Claim, Member, Orders, Outcome, StudyRow
 from tuneful.space import Config
+from tuneful.stores.checking import at_most, faults, unclaimed
 from tuneful.stores.codec import dumps, loads
+from tuneful.stores.kept import Kept, KeptStudy, copied, taken
+from tuneful.stores.tables import Page
+from tuneful.stores.worker import host, version
 
 _PAGE = 5_000  # rows handed out at a time
 _SCALARS = (str, int, float, type(None))
-_facts = attrgetter(*(fact.name for fact in fields(Row)))
-
-
-@dataclass(slots=True)
-class _Trial:
-    """A trial, and who runs it."""
-
-    row: Row
-    worker: str | None = None
-    token: str | None = None
-    told_by: str | None = None
-    reports: dict[int, tuple[int, int, Mapping[str, float]]] = field(default_factory=dict)  # rev, attempt, metrics
-
-
-@dataclass(slots=True)
-class _Study:
-    """A study with all that happened to it; `spaces` by version, with their revisions."""
-
-    form: str
-    spaces: list[tuple[int, str]]
-    trials: list[_Trial] = field(default_factory=list)
-    rev: int = 1
-
-    def bump(self) -> int:
-        self.rev += 1
-        return self.rev
 
 
 class MemoryStore:
     """Studies in the memory of one process, and gone with it: the laws of a file at a tenth of its cost."""
 
     def __init__(self) -> None:
-        self._studies: dict[str, _Study] = {}
-        self._workers: set[str] = set()
+        self._studies: dict[str, KeptStudy] = {}
+        self._workers: dict[str, float] = {}  # with the ends of their leases
+        self._waiting: dict[str, tuple[str, int]] = {}  # what workers of a process wait for
         self._lock = threading.RLock()
         self._closed = False
         _stores.add(self)
@@ -61,7 +40,7 @@ class MemoryStore:
         with self._lock:
             if name in self._all():
                 return False
-            self._studies[name] = _Study(dumps(form), [(1, dumps(space))])
+            self._studies[name] = KeptStudy(dumps(form), [(1, dumps(space))], time.time())
             if first is not None:
                 self.create(name, [Row(0, first, why={"searcher": "default"})], None)
             return True
@@ -72,7 +51,7 @@ class MemoryStore:
 
     def studies(self) -> list[str]:
         with self._lock:
-            return list(self._all())
+            return sorted(self._all(), key=lambda name: self._studies[name].created)
 
     def spaces(self, name: str) -> list[tuple[int, dict[str, Any]]]:
         with self._lock:
@@ -83,7 +62,7 @@ class MemoryStore:
         with self._lock:
             study = self._one(name)
             if rev == study.rev:
-                return Changes(rev)
+                return Changes(rev, leader=self._leader(study), wish=study.wish)
             changed = sorted((trial.row for trial in study.trials if trial.row.rev > rev), key=lambda row: row.rev)
             upto = changed[_PAGE - 1].rev if len(changed) >= _PAGE else study.rev
             # A new space ends a page: so its revision is told.
@@ -91,9 +70,11 @@ class MemoryStore:
             return Changes(
                 upto,
                 [(version, loads(space)) for version, (at, space) in enumerate(study.spaces) if rev < at <= upto],
-                [_copied(row) for row in changed[:_PAGE] if row.rev <= upto],
-                [report for trial in study.trials if trial.reports for report in _news(trial, rev, upto)],
+                [copied(row) for row in changed[:_PAGE] if row.rev <= upto],
+                [report for trial in study.trials if trial.reports for report in trial.news(rev, upto)],
                 upto < study.rev,
+                self._leader(study),
+                study.wish,
             )
 
     def grow(self, name: str, version: int, space: Mapping[str, Any]) -> int | None:
@@ -118,30 +99,59 @@ class MemoryStore:
                 row.rev = row.born = at = study.bump()
                 row.begun = at if row.begun or running else 0
                 row.ended = at if row.state.final else 0
-                trial = _Trial(_copied(row))
+                trial = Kept(copied(row))
                 study.trials.append(trial)
+                study.wait(trial)
                 if running:
-                    claims.append(_claimed(trial, worker))
+                    claims.append(_claimed(study, trial, worker))
             return study.rev, claims
 
     def claim(self, name: str, row: Row, worker: str | None) -> tuple[int, Claim] | None:
         with self._lock:
             study = self._one(name)
-            trial = _at(study, row.number)
-            if trial is None or trial.row.rev != row.rev or trial.row.state not in (State.QUEUED, State.PAUSED):
+            trial = study.at(row.number)
+            if trial is None or not _may_claim(trial.row, row.rev):
                 return None
             kept = trial.row
             rev = study.bump()
             kept.turn(rev, State.RUNNING, until=row.until, attempt=kept.attempt + 1, seen=row.seen)
             kept.begun, kept.started = kept.begun or rev, kept.started or time.time()
-            return rev, _claimed(trial, worker)
+            return rev, _claimed(study, trial, worker)
+
+    def claim_next(self, name: str, worker: str | None) -> tuple[int, Claim, Row] | None:
+        with self._lock:
+            study = self._one(name)
+            trial = study.first_ready()
+            if trial is None:
+                return None
+            row, rev = trial.row, study.bump()
+            if row.attempt or row.past:
+                row.turn(rev, State.RUNNING, until=row.until, attempt=row.attempt + 1, seen=row.seen)
+            else:  # it has waited for its first start since that was decided: `begun` says it
+                row.rev, row.state, row.attempt = rev, State.RUNNING, 1
+            row.started = row.started or time.time()
+            return rev, _claimed(study, trial, worker), copied(row)
+
+    def offer(self, name: str, row: Row) -> int | None:
+        with self._lock:
+            study = self._one(name)
+            trial = study.at(row.number)
+            if trial is None or not _may_claim(trial.row, row.rev):
+                return None
+            kept, rev = trial.row, study.bump()
+            if kept.begun:
+                kept.turn(rev, State.QUEUED, until=row.until, attempt=kept.attempt, seen=row.seen)
+            else:
+                kept.begun, kept.rev, kept.state, kept.until = rev, rev, State.QUEUED, row.until
+            study.wait(trial)
+            return rev
 
     def report(
         self, name: str, claim: Claim, row: Row, reports: Sequence[Report], *, config_changed: bool = False
     ) -> int | None:
         with self._lock:
             study = self._one(name)
-            trial = _at(study, claim.number)
+            trial = study.at(claim.number)
             if trial is None or trial.token != claim.token:
                 return None
             kept, rev = trial.row, study.bump()
@@ -156,7 +166,7 @@ class MemoryStore:
     def finish(self, name: str, claim: Claim, outcome: Outcome) -> int | None:
         with self._lock:
             study = self._one(name)
-            trial, row = _at(study, claim.number), outcome.row
+            trial, row = study.at(claim.number), outcome.row
             if trial is None:
                 return None
             kept = trial.row
@@ -166,34 +176,105 @@ class MemoryStore:
                     return kept.rev
                 given_back = kept.state == State.QUEUED and kept.attempt == claim.attempt
                 if not (given_back and row.state.final):  # else nobody has begun again, and the work counts
+                    trial.set_aside(claim.attempt, "late", outcome)
                     return None
+            if outcome.why is not None:
+                trial.set_aside(claim.attempt, outcome.why, outcome)
             final, rev = row.state.final, study.bump()
             kept.values, kept.error, kept.settings = row.values, row.error, row.settings
             kept.curve, kept.revs = ((row.curve or {}), row.revs) if final else (None, ())
             kept.step, kept.cost, kept.finished = row.step, row.cost, row.finished
             kept.change(row.config if outcome.config_changed else kept.config, row.space)
             if final:
-                kept.state, kept.rev, kept.ended = row.state, rev, rev
+                kept.state, kept.rev, kept.ended, kept.wish = row.state, rev, rev, None
                 trial.reports.clear()
             else:
                 kept.turn(rev, row.state, until=kept.until, attempt=kept.attempt, seen=kept.seen)
             trial.worker, trial.token, trial.told_by = None, None, claim.token
+            study.running.pop(claim.number, None)
+            study.wait(trial)
             return rev
 
     def claim_of(self, name: str, number: int) -> Claim | None:
         with self._lock:
             study = self._one(name)
-            trial = _at(study, number)
+            trial = study.at(number)
             return None if trial is None or trial.token is None else Claim(number, trial.row.attempt, trial.token)
+
+    def wish(self, name: str, number: int | None, wish: str | None) -> bool:
+        with self._lock:
+            study = self._one(name)
+            if number is None:
+                study.wish = wish
+                return True
+            trial = study.at(number)
+            if trial is None or trial.row.state.final:
+                return False
+            trial.row.wish, trial.row.rev = wish, study.bump()
+            study.wait(trial)
+            return True
+
+    def cancel(self, name: str, number: int | None) -> int:
+        with self._lock:
+            study = self._one(name)
+            trials = study.trials if number is None else [trial for trial in [study.at(number)] if trial is not None]
+            going = [trial for trial in trials if not trial.row.state.final]
+            for trial in going:
+                trial.fold(study.bump(), State.CANCELLED)
+                study.running.pop(trial.row.number, None)
+            return len(going)
+
+    def deciding(self, name: str) -> AbstractContextManager[object]:
+        return nullcontext()  # all of its threads share one session, and its lock
+
+    def lead(self, name: str, worker: str) -> bool:
+        with self._lock:
+            study = self._one(name)
+            if self._leader(study) is None:
+                study.leader = worker
+            return study.leader == worker
+
+    def resign(self, name: str, worker: str) -> None:
+        with self._lock:
+            study = self._one(name)
+            study.leader = None if study.leader == worker else study.leader
+
+    def orders(self, name: str, worker: str) -> Orders:
+        with self._lock:
+            study = self._one(name)
+            running = sorted(study.running.items())
+            mine = {number: trial.row.wish for number, trial in running if trial.worker == worker}
+            return Orders(study.wish, mine, self._leader(study))
+
+    def members(self) -> list[Member]:
+        with self._lock:
+            running: dict[str | None, list[tuple[str, int]]] = {}
+            for name, study in self._all().items():
+                for number, trial in sorted(study.running.items()):
+                    running.setdefault(trial.worker, []).append((name, number))
+            here, now = (host().split(" ")[0], os.getpid(), version()), time.monotonic()
+            return [
+                Member(worker, *here, until - now, running.get(worker, []), self._waiting.get(worker))
+                for worker, until in self._workers.items()
+            ]
 
     def runs_elsewhere(self, name: str, worker: str | None) -> bool:
         with self._lock:
             study = self._one(name)
-            return any(trial.worker not in (None, worker) for trial in study.trials)
+            return any(trial.worker not in (None, worker) for trial in study.running.values())
 
     def beat(self, worker: str, seconds: float) -> bool:
-        self._workers.add(worker)
+        self._workers[worker] = time.monotonic() + seconds
         return True
+
+    def vouch(self, worker: str, seconds: float) -> None:
+        if worker in self._workers:
+            self.beat(worker, seconds)
+
+    def want(self, name: str, worker: str, n: int) -> None:
+        self._one(name)
+        if worker in self._workers:
+            self._waiting[worker] = name, n
 
     def reap(self) -> int:
         return 0
@@ -203,47 +284,60 @@ class MemoryStore:
             self._one(name)
             del self._studies[name]
 
+    def dump(self, name: str) -> Iterator[Page]:
+        with self._lock:
+            return iter(list(self._one(name).pages()))
+
+    def load(self, name: str, pages: Iterable[Page]) -> None:
+        try:
+            study = taken(pages)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise StoreError(f"This is no dump of a study ({type(error).__name__}: {error}). Dump it again.") from error
+        with self._lock:
+            if name in self._all():
+                raise StudyError(f"There is a study {name!r} in memory already. Pass another name, or delete it.")
+            self._studies[name] = study
+
+    def check(self) -> list[str]:
+        with self._lock:
+            studies = sorted(self._all().items())
+            held = [(name, *claim) for name, study in studies for claim in study.unclaimed()]
+            return at_most(chain(unclaimed(held), *(faults(name, study.pages()) for name, study in studies)))
+
     def close(self, worker: str | None = None) -> None:
         with self._lock:
             for study in self._studies.values() if worker in self._workers else ():
-                for trial in study.trials:
+                for trial in study.running.values():
                     if trial.worker == worker:
                         row = trial.row
                         row.turn(study.bump(), State.QUEUED, until=row.until, attempt=row.attempt, seen=row.seen)
                         trial.worker = trial.token = None
             self._closed = True
 
-    def _all(self) -> dict[str, _Study]:
+    def _all(self) -> dict[str, KeptStudy]:
         if self._closed:
             raise StoreError("The study in memory was closed. Open the study again.")
         return self._studies
 
-    def _one(self, name: str) -> _Study:
+    def _leader(self, study: KeptStudy) -> str | None:
+        return study.leader if study.leader in self._workers else None
+
+    def _one(self, name: str) -> KeptStudy:
         study = self._all().get(name)
         if study is None:
             raise StudyNotFound(f"There is no study {name!r} in memory: it was deleted, or never made.")
         return study
 
 
-def _at(study: _Study, number: int) -> _Trial | None:
-    return study.trials[number] if 0 <= number < len(study.trials) else None
+def _may_claim(row: Row, rev: int) -> bool:
+    """Whether a trial waits as it was known at `rev`, and nothing else is wanted of it."""
+    return row.rev == rev and row.state in (State.QUEUED, State.PAUSED) and row.wish is None
 
 
-def _claimed(trial: _Trial, worker: str | None) -> Claim:
+def _claimed(study: KeptStudy, trial: Kept, worker: str | None) -> Claim:
+    study.running[trial.row.number] = trial
     trial.worker, trial.token = worker, os.urandom(16).hex()
     return Claim(trial.row.number, trial.row.attempt, trial.token)
-
-
-def _news(trial: _Trial, rev: int, upto: int) -> Iterator[tuple[int, Report]]:
-    """What a trial reported after `rev`; everything, if it was started again after that."""
-    again = trial.row.attempt > 1 and rev < trial.row.rev <= upto
-    for step, (at, _, metrics) in sorted(trial.reports.items()):
-        if again or rev < at <= upto:
-            yield at, Report(trial.row.number, step, metrics)
-
-
-def _copied(row: Row) -> Row:
-    return Row(*_facts(row))
 
 
 # A child begins with free locks, whatever the other threads of its parent were doing.

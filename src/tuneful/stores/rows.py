@@ -7,13 +7,14 @@ from itertools import accumulate, groupby
 from typing import Any
 
 from tuneful.history import Checkpoint, Moment, Row, State
+from tuneful.protocols import Claim, Outcome
 from tuneful.space import Config
 from tuneful.stores.codec import dumps, loads
 
 COLUMNS = (
     "number, rev, state, config, space, born, begun, ended, until, step, attempt, began, saved_step, "
     "saved_attempt, metrics, cost, parent, parent_step, repeat_of, imported, note, why, seen, "
-    "settings, error, started, finished, curve, revs, past, proposed, most_trials, most_steps"
+    "settings, error, started, finished, curve, revs, past, proposed, most_trials, most_steps, wish"
 )
 
 _CONFIG, _METRICS = (COLUMNS.split(", ").index(name) for name in ("config", "metrics"))
@@ -30,7 +31,7 @@ def to_columns(row: Row) -> tuple[Any, ...]:
         text(row.values), row.cost, parent, parent_step, row.repeat_of, int(row.imported),
         text(row.note), text(row.why), row.seen, text(row.settings), text(row.error),
         row.started, row.finished, curve_text(row), revs_text(row.revs), past_text(row.past),
-        dumps(row.proposed) if row.proposed else None, *row.limits,
+        dumps(row.proposed) if row.proposed else None, *row.limits, row.wish,
     )  # fmt: skip
 
 
@@ -64,6 +65,30 @@ def past_text(past: Sequence[Moment]) -> str | None:
     return ",".join(dumps(moment) for moment in past) if past else None
 
 
+def end_values(outcome: Outcome, rev: int, claim: Claim) -> dict[str, Any]:
+    """What an attempt that ends changes of a trial, by the names of the statements."""
+    row, final = outcome.row, outcome.row.state.final
+    moment = Moment(rev, row.state, row.until, row.step, claim.attempt, row.cost, row.seen)
+    return {
+        "state": int(row.state),
+        "rev": rev,
+        "ended": rev if final else 0,
+        "metrics": text(row.values),
+        "error": text(row.error),
+        "curve": curve_text(row),
+        "revs": revs_text(row.revs) if final else None,
+        "step": row.step,
+        "cost": row.cost,
+        "finished": row.finished,
+        "settings": text(row.settings),
+        "moment": None if final else past_text([moment]),
+        "config": dumps(row.config) if outcome.config_changed else None,
+        "space": row.space,
+        "token": claim.token,
+        "attempt": claim.attempt,
+    }
+
+
 def folded(reports: Iterable[tuple[int, int, str]]) -> tuple[str | None, str | None, str | None]:
     """The last values, the curves and when they became known as JSON, from a trial's (step, revision, metrics)."""
     curves: dict[str, tuple[list[int], list[float]]] = {}
@@ -84,7 +109,7 @@ def from_columns(found: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
     for values, config, metrics in zip(found, configs, finals, strict=True):
         (number, rev, state, _, space, born, begun, ended, until, step, attempt, began, saved_step,
          saved_attempt, _, cost, parent, parent_step, repeat_of, imported, note, why, seen, settings, error,
-         started, finished, curve, revs, past, proposed, most_trials, most_steps) = values  # fmt: skip
+         started, finished, curve, revs, past, proposed, most_trials, most_steps, wish) = values  # fmt: skip
         if why not in reasons:
             reasons[why] = loads(why)
         yield Row(
@@ -96,7 +121,7 @@ def from_columns(found: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
             loads(error) if error else None, started, finished,
             _curve(curve) if state >= State.DONE else None,
             _revs(revs) if revs else (), _past(past) if past else (), _proposed(proposed) if proposed else None,
-            (most_trials, most_steps),
+            (most_trials, most_steps), wish,
         )  # fmt: skip
 
 

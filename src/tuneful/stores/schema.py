@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 
-VERSION = 2
+VERSION = 3
 APPLICATION = 0x74756E65  # "tune", in the header of every file of ours
 
 # Forward only: step i takes a file from version i to i + 1.
@@ -47,6 +47,16 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE trial ADD COLUMN proposed TEXT;
     ALTER TABLE trial ADD COLUMN most_trials INTEGER;
     ALTER TABLE trial ADD COLUMN most_steps INTEGER;
+    """,
+    # Many workers on one study: what is wanted of its trials, who decides, which trials any worker may run.
+    """
+    ALTER TABLE trial ADD COLUMN wish TEXT;
+    ALTER TABLE head ADD COLUMN leader TEXT;
+    ALTER TABLE head ADD COLUMN wish TEXT;
+    ALTER TABLE worker ADD COLUMN version TEXT NOT NULL DEFAULT '';
+    ALTER TABLE worker ADD COLUMN study INTEGER;
+    ALTER TABLE worker ADD COLUMN wants INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX trial_ready ON trial (study, number) WHERE state = 0 AND begun > 0 AND wish IS NULL;
     """,
 )
 

@@ -3,79 +3,28 @@
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from tuneful.errors import StoreError, StudyNotFound
+from tuneful.errors import StoreError, StudyError, StudyNotFound
 from tuneful.history import Moment, Report, Row, State
-from tuneful.protocols import Changes, Claim, Outcome, StudyRow
+from tuneful.protocols import Changes, Claim, Member, Orders, Outcome, StudyRow
 from tuneful.space import Config
+from tuneful.stores import control, dumping, soundness, statements
 from tuneful.stores.codec import dumps, loads
 from tuneful.stores.connection import Connection
-from tuneful.stores.rows import COLUMNS, curve_text, folded, from_columns, past_text, revs_text, text, to_columns
+from tuneful.stores.rows import end_values, from_columns, past_text, text, to_columns
+from tuneful.stores.statements import key_of
+from tuneful.stores.tables import Page
+from tuneful.stores.worker import boot, version
+from tuneful.stores.worker import host as here
 
-_STUDY_BITS = 40  # a trial's key: its study above, its number below
 _PAGE = 1_000  # rows read at a time
-_LOST_AT_MOST = 3  # workers that a trial may take down before it is given up
-
-_NEXT = "UPDATE head SET next = next + ?, rev = rev + ? WHERE study = ? AND next = ? RETURNING rev"
-_BUMP = "UPDATE head SET rev = rev + 1 WHERE study = ? RETURNING rev"
-_INSERT = (
-    f"INSERT INTO trial ({COLUMNS}, id, study, worker, token) "  # noqa: S608 - our own column names
-    f"VALUES ({', '.join('?' * (COLUMNS.count(',') + 5))})"
-)
-_CHANGED = f"SELECT {COLUMNS} FROM trial WHERE study = ? AND rev > ? AND rev <= ? ORDER BY rev LIMIT ?"  # noqa: S608 - our own
-_SPACES = "SELECT version, rev, body FROM space WHERE study = ? AND rev > ? ORDER BY version LIMIT 2"
-# All of a trial that was started again: its earlier attempt reported what no longer counts.
-_REPORTS = (
-    "SELECT r.rev, t.number, r.step, r.metrics FROM report r JOIN trial t ON t.id = r.trial WHERE r.study = ? AND "
-    "t.state < 3 AND (r.rev > ? AND r.rev <= ? OR t.attempt > 1 AND t.rev > ? AND t.rev <= ?) ORDER BY r.trial, r.step"
-)
-# The moments of a trial and one more, unless that is NULL; first of all its start, if it was started as it was made.
-_PAST = (
-    "coalesce(CASE begun WHEN 0 THEN :moment ELSE coalesce(past, '[' || begun || ',1,' || coalesce(until, 'null') || "
-    "',0,1,0.0,' || seen || ']') || ',' || :moment END, past)"
-)
-# The space and config that it was recorded with, if these are others.
-_PROPOSED = (
-    "CASE WHEN :config IS NULL AND space = :space THEN proposed "
-    "ELSE coalesce(proposed, '[' || space || ',' || config || ']') END"
-)
-_CLAIM = (
-    "UPDATE trial SET state = 1, rev = :rev, begun = CASE begun WHEN 0 THEN :rev ELSE begun END, "  # noqa: S608 - ours
-    f"attempt = attempt + 1, past = {_PAST}, worker = :worker, token = :token, until = :until, "
-    "started = coalesce(started, :now) WHERE id = :key AND rev = :known AND state IN (0, 2) RETURNING attempt"
-)
-_END = (
-    "UPDATE trial SET state = :state, rev = :rev, ended = :ended, metrics = :metrics, error = :error, "  # noqa: S608 - our own
-    "curve = :curve, revs = :revs, step = :step, cost = :cost, finished = :finished, settings = :settings, "
-    f"past = {_PAST}, proposed = {_PROPOSED}, config = coalesce(:config, config), space = :space, worker = NULL, "
-    "token = NULL, told_by = :token "
-)
-_BACK = f"UPDATE trial SET state = 0, rev = :rev, past = {_PAST}, worker = NULL, token = NULL WHERE id = :key"  # noqa: S608 - our own
-_LOST = (
-    "UPDATE trial SET state = 5, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, revs = ?, "
-    "worker = NULL, token = NULL WHERE id = ?"
-)
-# Workers lost since the last checkpoint: a trial that advances may lose any number of them.
-_LOSSES = (
-    "SELECT count(*) FROM attempt a JOIN trial t ON t.id = a.trial WHERE a.trial = ? AND a.why = 'lost' "
-    "AND a.attempt > coalesce(t.saved_attempt, 0)"
-)
-_REPORTED = "SELECT step, rev, metrics FROM report WHERE trial = ? ORDER BY step"
-_SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_PROGRESS = (
-    "UPDATE trial SET rev = :rev, step = :step, began = :began, cost = :cost, saved_step = :saved_step, "  # noqa: S608 - our own
-    f"saved_attempt = :saved_attempt, proposed = {_PROPOSED}, config = coalesce(:config, config), space = :space "
-)
-_WHILE_CLAIMED = "WHERE id = :key AND token = :token AND state = 1"
-_END_CLAIMED = _END + _WHILE_CLAIMED
-_END_QUEUED = _END + "WHERE id = :key AND attempt = :attempt AND state = 0"
 
 
 class SqliteStore:
@@ -96,6 +45,7 @@ class SqliteStore:
         self._connection = Connection(path)
         self._ids: dict[str, int] = {}
         self._slots: dict[str, int] = {}
+        self._empty: set[str] = set()  # studies in which nothing was ready when last asked
 
     def open(self, name: str, form: Mapping[str, Any], space: Mapping[str, Any], first: Config | None) -> bool:
         with self._connection.write(durable=True) as db:
@@ -105,12 +55,12 @@ class SqliteStore:
             (study,) = db.execute(
                 "INSERT INTO study (name, form, created) VALUES (?, ?, ?) RETURNING id", written
             ).fetchone()
-            db.execute("INSERT INTO head VALUES (?, 0, 1)", (study,))
+            db.execute("INSERT INTO head (study, next, rev) VALUES (?, 0, 1)", (study,))
             db.execute("INSERT INTO space VALUES (?, 0, 1, ?)", (study, dumps(space)))
             if first is not None:
-                rev = db.execute(_NEXT, (1, 1, study, 0)).fetchone()[0]
+                rev = db.execute(statements.NEXT, (1, 1, study, 0)).fetchone()[0]
                 row = Row(0, first, rev=rev, born=rev, why={"searcher": "default"})
-                db.execute(_INSERT, (*to_columns(row), study << _STUDY_BITS, study, None, None))
+                db.execute(statements.INSERT, (*to_columns(row), key_of(study, 0), study, None, None))
         return True
 
     def study(self, name: str) -> StudyRow | None:
@@ -131,21 +81,25 @@ class SqliteStore:
     def sync(self, name: str, rev: int) -> Changes:
         study = self._id(name)
         with self._connection.read() as db, self._understood():
-            now = self._there(name, db.execute("SELECT rev FROM head WHERE study = ?", (study,)).fetchone())
+            head = db.execute(statements.HEAD, (study,)).fetchone()
+            now = self._there(name, head)
+            _, wish, leader = head
             if now == rev:
-                return Changes(rev)
+                return Changes(rev, leader=leader, wish=wish)
             # A new space ends a page: so its revision is told.
-            spaces = db.execute(_SPACES, (study, rev)).fetchall()
+            spaces = db.execute(statements.SPACES, (study, rev)).fetchall()
             end = next((since for version, since, _ in spaces if version), now)
-            rows = list(from_columns(db.execute(_CHANGED, (study, rev, end, _PAGE)).fetchall()))
+            rows = list(from_columns(db.execute(statements.CHANGED, (study, rev, end, _PAGE)).fetchall()))
             upto = rows[-1].rev if len(rows) == _PAGE else end
-            reports = db.execute(_REPORTS, (study, rev, upto, rev, upto)).fetchall()
+            reports = db.execute(statements.REPORTS, (study, rev, upto, rev, upto)).fetchall()
             return Changes(
                 upto,
                 [(version, loads(body)) for version, since, body in spaces if since <= upto],
                 rows,
                 [(at, Report(number, step, loads(metrics))) for at, number, step, metrics in reports],
                 upto < now,
+                leader,
+                wish,
             )
 
     def grow(self, name: str, version: int, space: Mapping[str, Any]) -> int | None:
@@ -161,7 +115,7 @@ class SqliteStore:
     def create(self, name: str, rows: Sequence[Row], worker: str | None) -> tuple[int, list[Claim]] | None:
         study = self._id(name)
         with self._connection.write(durable=False) as db:
-            found = db.execute(_NEXT, (len(rows), len(rows), study, rows[0].number)).fetchone()
+            found = db.execute(statements.NEXT, (len(rows), len(rows), study, rows[0].number)).fetchone()
             if found is None:
                 return None
             rev, claims = int(found[0]), list[Claim]()
@@ -171,8 +125,8 @@ class SqliteStore:
                 row.rev = row.born = at
                 row.begun = at if row.begun or running else 0
                 row.ended = at if row.state.final else 0
-                key = (study << _STUDY_BITS) + row.number
-                db.execute(_INSERT, (*to_columns(row), key, study, worker if running else None, token))
+                key = key_of(study, row.number)
+                db.execute(statements.INSERT, (*to_columns(row), key, study, worker if running else None, token))
                 if token is not None:
                     claims.append(Claim(row.number, row.attempt, token))
             return rev, claims
@@ -181,27 +135,59 @@ class SqliteStore:
         study = self._id(name)
         with self._connection.write(durable=False) as db:
             rev = self._bump(db, name, study)
-            token, key = os.urandom(16).hex(), (study << _STUDY_BITS) + row.number
+            token, key = os.urandom(16).hex(), key_of(study, row.number)
             moment = Moment(rev, State.RUNNING, row.until, row.step, row.attempt + 1, row.cost, row.seen)
             values = {"rev": rev, "moment": past_text([moment]), "worker": worker, "token": token, "until": row.until}
-            found = db.execute(_CLAIM, values | {"now": time.time(), "key": key, "known": row.rev}).fetchone()
+            found = db.execute(statements.CLAIM, values | {"now": time.time(), "key": key, "known": row.rev}).fetchone()
             if found is None:
                 db.execute("ROLLBACK")
                 return None
             return rev, Claim(row.number, found[0], token)
 
+    def claim_next(self, name: str, worker: str | None) -> tuple[int, Claim, Row] | None:
+        study = self._id(name)
+        if name in self._empty:  # who finds nothing again and again keeps nobody from writing
+            with self._connection.read() as db:
+                if self._ready(db, name, study) is None:
+                    return None
+        with self._connection.write(durable=False) as db, self._understood():
+            ready = self._ready(db, name, study)
+            (self._empty.add if ready is None else self._empty.discard)(name)
+            if ready is None:
+                db.execute("ROLLBACK")
+                return None
+            key, until, step, attempt, cost, seen, past = ready
+            rev, token = self._bump(db, name, study), os.urandom(16).hex()
+            # A trial that has waited for its first start since that was decided: `begun` says it.
+            again = attempt > 0 or past is not None
+            moment = past_text([Moment(rev, State.RUNNING, until, step, attempt + 1, cost, seen)]) if again else None
+            values = {"rev": rev, "moment": moment, "worker": worker, "token": token, "now": time.time(), "key": key}
+            [row] = from_columns(db.execute(statements.CLAIM_READY, values).fetchall())
+            return rev, Claim(row.number, row.attempt, token), row
+
+    def offer(self, name: str, row: Row) -> int | None:
+        study = self._id(name)
+        with self._connection.write(durable=False) as db:
+            rev = self._bump(db, name, study)
+            moment = past_text([Moment(rev, State.QUEUED, row.until, row.step, row.attempt, row.cost, row.seen)])
+            values = {"rev": rev, "moment": moment, "until": row.until, "key": key_of(study, row.number)}
+            if not db.execute(statements.OFFER, values | {"known": row.rev}).rowcount:
+                db.execute("ROLLBACK")
+                return None
+            return rev
+
     def report(
         self, name: str, claim: Claim, row: Row, reports: Sequence[Report], *, config_changed: bool = False
     ) -> int | None:
         study = self._id(name)
-        key = (study << _STUDY_BITS) + claim.number
+        key = key_of(study, claim.number)
         with self._connection.write(durable=row.saved is not None) as db:
             rev = self._bump(db, name, study)
             saved = row.saved or (None, None)
             config = dumps(row.config) if config_changed else None
             values = {"rev": rev, "step": row.step, "began": row.began, "cost": row.cost, "config": config}
             values |= {"saved_step": saved[0], "saved_attempt": saved[1], "space": row.space}
-            written = db.execute(_PROGRESS + _WHILE_CLAIMED, values | {"key": key, "token": claim.token})
+            written = db.execute(statements.PROGRESS, values | {"key": key, "token": claim.token})
             if not written.rowcount:
                 db.execute("ROLLBACK")
                 return None
@@ -216,32 +202,82 @@ class SqliteStore:
 
     def finish(self, name: str, claim: Claim, outcome: Outcome) -> int | None:
         study, row = self._id(name), outcome.row
-        key = (study << _STUDY_BITS) + claim.number
+        key = key_of(study, claim.number)
         with self._connection.write(durable=True) as db:
             rev = self._bump(db, name, study)
-            values = _end(outcome, rev, claim) | {"key": key}
-            accepted = bool(db.execute(_END_CLAIMED, values).rowcount)
-            if not accepted:
+            values = end_values(outcome, rev, claim) | {"key": key}
+            ended = db.execute(statements.END_CLAIMED, values).fetchone()
+            if ended is None:
                 found = db.execute("SELECT rev, told_by, state, finished FROM trial WHERE id = ?", (key,)).fetchone()
                 told = (claim.token, int(row.state), row.finished)
                 if found is None or found[1:] == told:  # told twice: the answer to the first was lost
                     db.execute("ROLLBACK")
                     return int(found[0]) if found else None
                 if row.state.final:  # given up, but if nobody has begun again, the work counts
-                    accepted = bool(db.execute(_END_QUEUED, values).rowcount)
-            why = outcome.why if accepted else "late"
-            if accepted and row.state.final and outcome.reported:
+                    ended = db.execute(statements.END_QUEUED, values).fetchone()
+            why = outcome.why if ended else "late"
+            if ended and ended[0] and row.state.final:
                 db.execute("DELETE FROM report WHERE trial = ?", (key,))
             if why is not None:
                 kept = (key, claim.attempt, claim.token, None, why, time.time(), text(row.values), text(row.error))
-                db.execute(_SET_ASIDE, kept)
-        return rev if accepted else None
+                db.execute(statements.SET_ASIDE, kept)
+        return rev if ended else None
 
     def claim_of(self, name: str, number: int) -> Claim | None:
-        key = (self._id(name) << _STUDY_BITS) + number
+        key = key_of(self._id(name), number)
         with self._connection.read() as db:
-            found = db.execute("SELECT attempt, token FROM trial WHERE id = ? AND state = 1", (key,)).fetchone()
+            asked = "SELECT attempt, token FROM trial WHERE id = ? AND state = 1 AND token IS NOT NULL"
+            found = db.execute(asked, (key,)).fetchone()
         return Claim(number, *found) if found else None
+
+    def wish(self, name: str, number: int | None, wish: str | None) -> bool:
+        study = self._id(name)
+        with self._connection.write(durable=True) as db:
+            if number is None:
+                said = "UPDATE head SET wish = ? WHERE study = ? RETURNING rev"
+                self._there(name, db.execute(said, (wish, study)).fetchone())
+                return True
+            if control.wish_of(db, study, number, self._bump(db, name, study), wish):
+                return True
+            db.execute("ROLLBACK")
+            return False
+
+    def cancel(self, name: str, number: int | None) -> int:
+        study = self._id(name)
+        with self._connection.write(durable=True) as db:
+            self._there(name, db.execute(statements.HEAD, (study,)).fetchone())
+            return control.cancel(db, study, number)
+
+    def deciding(self, name: str) -> AbstractContextManager[object]:
+        return self._connection.locks.deciding(self._id(name))
+
+    def lead(self, name: str, worker: str) -> bool:
+        study = self._id(name)
+        with self._connection.read() as db:
+            head = db.execute(statements.HEAD, (study,)).fetchone()
+        self._there(name, head)
+        if head[2] == worker:
+            return True
+        self.reap()  # the leader may have died just now
+        with self._connection.write(durable=False) as db:
+            return db.execute(statements.LEAD, {"worker": worker, "study": study}).rowcount > 0
+
+    def resign(self, name: str, worker: str) -> None:
+        study = self._id(name)
+        with self._connection.write(durable=False) as db:
+            db.execute("UPDATE head SET leader = NULL WHERE study = ? AND leader = ?", (study, worker))
+
+    def orders(self, name: str, worker: str) -> Orders:
+        study = self._id(name)
+        with self._connection.read() as db:
+            found = control.orders(db, study, worker)
+        if found is None:
+            raise self._gone(name)
+        return found
+
+    def members(self) -> list[Member]:
+        with self._connection.read() as db:
+            return control.members(db)
 
     def runs_elsewhere(self, name: str, worker: str | None) -> bool:
         study = self._id(name)
@@ -252,14 +288,14 @@ class SqliteStore:
             return db.execute(asked, (study, worker)).fetchone() is not None
 
     def beat(self, worker: str, seconds: float) -> bool:
-        until, slot = time.time() + seconds, None
+        until, slot = time.monotonic() + seconds, None
         try:
             with self._connection.write(durable=False) as db:
                 if db.execute("UPDATE worker SET lease_until = ? WHERE id = ?", (until, worker)).rowcount:
                     return True
                 (slot,) = db.execute(
-                    "INSERT INTO worker (id, host, pid, lease_until) VALUES (?, ?, ?, ?) RETURNING slot",
-                    (worker, _host(), os.getpid(), until),
+                    "INSERT INTO worker (id, host, pid, version, lease_until) VALUES (?, ?, ?, ?, ?) RETURNING slot",
+                    (worker, f"{here()} {boot()}", os.getpid(), version(), until),
                 ).fetchone()
                 self._connection.locks.hold(slot)  # before others can see the row
         except BaseException:
@@ -269,6 +305,15 @@ class SqliteStore:
         self._drop(known)
         self._slots[worker] = slot
         return known is None
+
+    def vouch(self, worker: str, seconds: float) -> None:
+        with self._connection.write(durable=False) as db:
+            db.execute("UPDATE worker SET lease_until = ? WHERE id = ?", (time.monotonic() + seconds, worker))
+
+    def want(self, name: str, worker: str, n: int) -> None:
+        study = self._id(name)
+        with self._connection.write(durable=False) as db:
+            db.execute("UPDATE worker SET study = ?, wants = ? WHERE id = ?", (study, n, worker))
 
     def _drop(self, slot: int | None) -> None:
         if slot is not None:
@@ -284,36 +329,18 @@ class SqliteStore:
         with self._connection.write(durable=False) as db, self._understood():
             for silent in dead:  # still: it may have beaten just now
                 if db.execute("SELECT 1 FROM worker WHERE id = ? AND lease_until = ?", silent).fetchone():
-                    queued += self._give_up(db, silent[0], "lost")
+                    queued += control.give_up(db, silent[0], "lost")
         return queued
 
     def _is_dead(self, worker: str, slot: int, host: str, lease_until: float) -> bool:
         if worker in self._slots:
             return False
-        return lease_until < time.time() or (host == _host() and self._connection.locks.is_free(slot))
-
-    def _give_up(self, db: sqlite3.Connection, worker: str, why: str) -> int:
-        running = db.execute(
-            "SELECT id, study, attempt, token FROM trial WHERE worker = ? AND state = 1", (worker,)
-        ).fetchall()
-        for key, study, attempt, token in running:
-            rev = int(db.execute(_BUMP, (study,)).fetchone()[0])
-            db.execute(_SET_ASIDE, (key, attempt, token, worker, why, time.time(), None, None))
-            (lost,) = db.execute(_LOSSES, (key,)).fetchone()
-            if lost < _LOST_AT_MOST:
-                asked = "SELECT until, step, attempt, cost, seen FROM trial WHERE id = ?"
-                moment = Moment(rev, State.QUEUED, *db.execute(asked, (key,)).fetchone())
-                db.execute(_BACK, {"rev": rev, "moment": past_text([moment]), "key": key})
-                continue
-            message = (
-                f"{lost} workers in a row died while they ran it, without a new checkpoint; it was not started again."
-            )
-            error = dumps({"type": "WorkerLost", "message": message, "traceback": ""})
-            results = folded(db.execute(_REPORTED, (key,)).fetchall())
-            db.execute("DELETE FROM report WHERE trial = ?", (key,))
-            db.execute(_LOST, (rev, rev, error, time.time(), *results, key))
-        db.execute("DELETE FROM worker WHERE id = ?", (worker,))
-        return len(running)
+        there, _, started = host.rpartition(" ")
+        if started != boot():  # the machine was started again since, or this is a copy from another
+            return True
+        # All share one kernel, its locks and its clock, which nobody sets and which stands while it sleeps.
+        shares = bool(started) or there == here()
+        return lease_until < time.monotonic() or (shares and self._connection.locks.is_free(slot))
 
     def delete(self, name: str) -> None:
         study = self._id(name)
@@ -321,11 +348,29 @@ class SqliteStore:
             db.execute("DELETE FROM study WHERE id = ?", (study,))
         del self._ids[name]
 
+    def dump(self, name: str) -> Iterator[Page]:
+        study = self._id(name)
+        with closing(self._connection.again()) as own, own.read() as db:
+            self._there(name, db.execute(statements.HEAD, (study,)).fetchone())
+            yield from dumping.pages(db, study)
+
+    def load(self, name: str, pages: Iterable[Page]) -> None:
+        left = iter(pages)
+        begun = list(islice(left, 1))  # so that what is dumped from this very file is open before it is written to
+        with self._connection.write(durable=True) as db:
+            if db.execute("SELECT 1 FROM study WHERE name = ?", (name,)).fetchone():
+                raise StudyError(f"There is a study {name!r} in {self.path} already. Pass another name, or delete it.")
+            dumping.take_in(db, name, chain(begun, left))
+
+    def check(self) -> list[str]:
+        with closing(self._connection.again()) as own, own.read() as db:
+            return soundness.check(db)
+
     def close(self, worker: str | None = None) -> None:
         try:
             if worker in self._slots:
                 with self._connection.write(durable=False) as db:
-                    self._give_up(db, worker, "interrupted")
+                    control.give_up(db, worker, "interrupted")
         finally:  # a worker without a slot is dead: others will queue its trials
             self._drop(self._slots.pop(worker, None) if worker else None)
             self._connection.close()
@@ -337,15 +382,26 @@ class SqliteStore:
             self._ids[name] = self._there(name, found)
         return self._ids[name]
 
-    def _bump(self, db: sqlite3.Connection, name: str, study: int) -> int:
-        return self._there(name, db.execute(_BUMP, (study,)).fetchone())
-
-    def _there(self, name: str, found: tuple[int] | None) -> int:
-        """The one number of a row about a study, which another process may have deleted."""
+    def _ready(self, db: sqlite3.Connection, name: str, study: int) -> tuple[Any, ...] | None:
+        """The trial that any worker may run, as `statements.READY` has it; None if there is none."""
+        found = db.execute(statements.READY, (study,)).fetchone()
         if found is None:
-            self._ids.pop(name, None)
-            raise StudyNotFound(f"There is no study {name!r} in {self.path}: it was deleted, or never made.")
+            raise self._gone(name)
+        wish, *ready = found
+        return None if wish is not None or ready[0] is None else tuple(ready)
+
+    def _bump(self, db: sqlite3.Connection, name: str, study: int) -> int:
+        return self._there(name, db.execute(statements.BUMP, (study,)).fetchone())
+
+    def _there(self, name: str, found: tuple[Any, ...] | None) -> int:
+        """The first number of a row about a study, which another process may have deleted."""
+        if found is None:
+            raise self._gone(name)
         return int(found[0])
+
+    def _gone(self, name: str) -> StudyNotFound:
+        self._ids.pop(name, None)
+        return StudyNotFound(f"There is no study {name!r} in {self.path}: it was deleted, or never made.")
 
     @contextmanager
     def _understood(self) -> Iterator[None]:
@@ -356,35 +412,3 @@ class SqliteStore:
                 f"{self.path} is damaged: what it holds is not what was written ({type(error).__name__}: {error}). "
                 "Restore a copy."
             ) from error
-
-
-def _end(outcome: Outcome, rev: int, claim: Claim) -> dict[str, Any]:
-    """The values of `_END`."""
-    row, final = outcome.row, outcome.row.state.final
-    moment = Moment(rev, row.state, row.until, row.step, claim.attempt, row.cost, row.seen)
-    return {
-        "state": int(row.state),
-        "rev": rev,
-        "ended": rev if final else 0,
-        "metrics": text(row.values),
-        "error": text(row.error),
-        "curve": curve_text(row),
-        "revs": revs_text(row.revs) if final else None,
-        "step": row.step,
-        "cost": row.cost,
-        "finished": row.finished,
-        "settings": text(row.settings),
-        "moment": None if final else past_text([moment]),
-        "config": dumps(row.config) if outcome.config_changed else None,
-        "space": row.space,
-        "token": claim.token,
-        "attempt": claim.attempt,
-    }
-
-
-def _host() -> str:
-    """This host, and the process namespace in it: containers of one host share neither."""
-    try:
-        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return socket.gethostname()

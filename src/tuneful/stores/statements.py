@@ -1,0 +1,101 @@
+"""What a SQLite store asks its file."""
+
+from __future__ import annotations
+
+from tuneful.stores.rows import COLUMNS
+
+
+def key_of(study: int, number: int) -> int:
+    """The key of a trial in the whole file: its study above, its number below."""
+    return (study << 40) + number
+
+
+# A leader counts as long as it is registered.
+HEAD = "SELECT rev, wish, (SELECT id FROM worker WHERE id = leader) FROM head WHERE study = ?"
+NEXT = "UPDATE head SET next = next + ?, rev = rev + ? WHERE study = ? AND next = ? RETURNING rev"
+BUMP = "UPDATE head SET rev = rev + 1 WHERE study = ? RETURNING rev"
+INSERT = (
+    f"INSERT INTO trial ({COLUMNS}, id, study, worker, token) "  # noqa: S608 - our own column names
+    f"VALUES ({', '.join('?' * (COLUMNS.count(',') + 5))})"
+)
+CHANGED = f"SELECT {COLUMNS} FROM trial WHERE study = ? AND rev > ? AND rev <= ? ORDER BY rev LIMIT ?"  # noqa: S608 - our own
+SPACES = "SELECT version, rev, body FROM space WHERE study = ? AND rev > ? ORDER BY version LIMIT 2"
+# All of a trial that was started again: its earlier attempt reported what no longer counts.
+REPORTS = (
+    "SELECT r.rev, t.number, r.step, r.metrics FROM report r JOIN trial t ON t.id = r.trial WHERE r.study = ? AND "
+    "t.state < 3 AND (r.rev > ? AND r.rev <= ? OR t.attempt > 1 AND t.rev > ? AND t.rev <= ?) ORDER BY r.trial, r.step"
+)
+# The moments of a trial and one more, unless that is NULL; first of all its start, if it was started as it was made.
+PAST = (
+    "coalesce(CASE begun WHEN 0 THEN :moment ELSE coalesce(past, '[' || begun || ',1,' || coalesce(until, 'null') || "
+    "',0,1,0.0,' || seen || ']') || ',' || :moment END, past)"
+)
+# The space and config that it was recorded with, if these are others.
+PROPOSED = (
+    "CASE WHEN :config IS NULL AND space = :space THEN proposed "
+    "ELSE coalesce(proposed, '[' || space || ',' || config || ']') END"
+)
+WHILE_CLAIMED = "WHERE id = :key AND token = :token AND state = 1"
+BEGUN = "CASE begun WHEN 0 THEN :rev ELSE begun END"
+AS_KNOWN = "WHERE id = :key AND rev = :known AND state IN (0, 2) AND wish IS NULL"
+CLAIM = (
+    f"UPDATE trial SET state = 1, rev = :rev, begun = {BEGUN}, attempt = attempt + 1, past = {PAST}, "  # noqa: S608 - our own
+    "worker = :worker, token = :token, until = :until, started = coalesce(started, :now) "
+    f"{AS_KNOWN} RETURNING attempt"
+)
+# A row that is empty but for the wish, if nothing is ready. The terms are those of the index.
+READY = (
+    "SELECT h.wish, t.id, t.until, t.step, t.attempt, t.cost, t.seen, t.past FROM head h LEFT JOIN trial t "
+    "ON t.study = h.study AND t.state = 0 AND t.begun > 0 AND t.wish IS NULL WHERE h.study = ? "
+    "ORDER BY t.number LIMIT 1"
+)
+CLAIM_READY = (
+    f"UPDATE trial SET state = 1, rev = :rev, attempt = attempt + 1, past = {PAST}, worker = :worker, "  # noqa: S608 - our own
+    f"token = :token, started = coalesce(started, :now) WHERE id = :key RETURNING {COLUMNS}"
+)
+# Where it is first said that a trial shall run, its `begun` says so.
+OFFER = (
+    f"UPDATE trial SET state = 0, rev = :rev, past = CASE begun WHEN 0 THEN past ELSE {PAST} END, "  # noqa: S608 - our own
+    f"begun = {BEGUN}, until = :until {AS_KNOWN}"
+)
+END = (
+    "UPDATE trial SET state = :state, rev = :rev, ended = :ended, metrics = :metrics, error = :error, "  # noqa: S608 - our own
+    "curve = :curve, revs = :revs, step = :step, cost = :cost, finished = :finished, settings = :settings, "
+    f"past = {PAST}, proposed = {PROPOSED}, config = coalesce(:config, config), space = :space, "
+    "wish = CASE :ended WHEN 0 THEN wish END, worker = NULL, token = NULL, told_by = :token "
+)
+BACK = f"UPDATE trial SET state = 0, rev = :rev, past = {PAST}, worker = NULL, token = NULL WHERE id = :key"  # noqa: S608 - our own
+# An end that no worker told: with what was reported until then.
+FOLD = (
+    "UPDATE trial SET state = ?, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, revs = ?, "
+    "wish = NULL, worker = NULL, token = NULL WHERE id = ?"
+)
+# Workers lost since the last checkpoint: a trial that advances may lose any number of them.
+LOSSES = (
+    "SELECT count(*) FROM attempt a JOIN trial t ON t.id = a.trial WHERE a.trial = ? AND a.why = 'lost' "
+    "AND a.attempt > coalesce(t.saved_attempt, 0)"
+)
+REPORTED = "SELECT step, rev, metrics FROM report WHERE trial = ? ORDER BY step"
+SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+PROGRESS = (
+    "UPDATE trial SET rev = :rev, step = :step, began = :began, cost = :cost, saved_step = :saved_step, "  # noqa: S608 - our own
+    f"saved_attempt = :saved_attempt, proposed = {PROPOSED}, config = coalesce(:config, config), space = :space "
+    f"{WHILE_CLAIMED}"
+)
+REPORTS_LEFT = "RETURNING EXISTS (SELECT 1 FROM report WHERE trial = :key)"
+END_CLAIMED = f"{END} {WHILE_CLAIMED} {REPORTS_LEFT}"
+END_QUEUED = f"{END} WHERE id = :key AND attempt = :attempt AND state = 0 {REPORTS_LEFT}"
+# One row without a trial, if the worker runs none.
+ORDERS = (
+    "SELECT h.wish, (SELECT id FROM worker WHERE id = h.leader), t.number, t.wish FROM head h LEFT JOIN trial t "
+    "ON t.worker = ? AND t.state = 1 AND t.study = h.study WHERE h.study = ? ORDER BY t.number"
+)
+LEAD = (
+    "UPDATE head SET leader = :worker WHERE study = :study AND (leader IS NULL OR leader = :worker "
+    "OR leader NOT IN (SELECT id FROM worker))"
+)
+# CROSS: from the workers, who are few.
+RUNNING = (
+    "SELECT w.id, s.name, t.number FROM worker w CROSS JOIN trial t ON t.worker = w.id AND t.state = 1 "
+    "CROSS JOIN study s ON s.id = t.study ORDER BY t.id"
+)

@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tuneful import executors as executors
     from tuneful import pruners as pruners
     from tuneful import schedulers as schedulers
     from tuneful import searchers as searchers
@@ -66,7 +67,7 @@ _HOMES = {
         "errors",
     ),
 }
-_PACKAGES = ("pruners", "schedulers", "searchers", "testing")
+_PACKAGES = ("executors", "pruners", "schedulers", "searchers", "testing")
 
 __all__ = sorted([*_HOMES, *_PACKAGES])  # noqa: PLE0605 - a list of strings
 

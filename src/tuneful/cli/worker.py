@@ -20,7 +20,14 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("study", metavar="STUDY", help="where it lives: runs.db#name, postgresql://host/db#name")
     parser.add_argument("objective", metavar="MODULE:FUNCTION", help="what to run, importable from this folder")
-    parser.add_argument("-j", "--workers", metavar="N", type=int, default=1, help="processes (default 1)")
+    parser.add_argument(
+        "-j",
+        "--workers",
+        metavar="N",
+        type=_count,
+        default=1,
+        help="processes (default 1), or auto: one for each GPU",
+    )
     parser.add_argument("--setup", metavar="MODULE:FUNCTION", help="called once in each process before its first trial")
     parser.add_argument("--checkpoints", metavar="FOLDER", help="where states are kept; the same for all machines")
     parser.add_argument("--prune", metavar="NAME", default="diverged", help="judges running trials (default diverged)")
@@ -30,6 +37,10 @@ def register(commands: Any) -> None:
         "--patience", metavar="TIME", default="10m", help="how long to wait while nobody has work (default 10m)"
     )
     parser.set_defaults(run=_work)
+
+
+def _count(written: str) -> int | str:
+    return written if written == "auto" else int(written)
 
 
 def _work(arguments: argparse.Namespace) -> int:

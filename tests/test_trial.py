@@ -163,7 +163,7 @@ def forked(study, source, number):
         def plan(self, history, n):
             return [Job(row.config, None, source=source)] if len(history) == number else []
 
-    return study._session.next(Plan(), 1)[0]
+    return study._decider.next(Plan(), 1)[0]
 
 
 def test_a_fork_loads_the_checkpoint_of_its_parent_and_goes_on_behind_it(trial):

@@ -113,16 +113,18 @@ class Member(NamedTuple):
         host: Where it runs.
         pid: Its process there.
         version: Its version of Tuneful.
-        lease_until: When it is given up if it is not heard of before, as a Unix time in seconds.
+        lease: Seconds from now until it is given up if it is not heard of before.
         running: The (study, number) of what it runs.
+        waiting: Of a process with workers: the study, and how many of them wait for work on it.
     """
 
     worker: str
     host: str
     pid: int
     version: str
-    lease_until: float
+    lease: float
     running: Sequence[tuple[str, int]]
+    waiting: tuple[str, int] | None = None
 
 
 class Outcome(NamedTuple):
@@ -228,6 +230,12 @@ class Store(Protocol):
     def beat(self, worker: str, seconds: float) -> bool:
         """Say that `worker` will live for so many seconds more. False: it had been given up."""
 
+    def vouch(self, worker: str, seconds: float) -> None:
+        """Say that another worker will live for so many seconds more, if it is registered."""
+
+    def want(self, name: str, worker: str, n: int) -> None:
+        """Say that so many workers of the process `worker` wait for work on a study."""
+
     def reap(self) -> int:
         """Queue again what workers that died were running; how many trials."""
 
@@ -271,6 +279,10 @@ class Team(Protocol):
     @property
     def living(self) -> int:
         """How many there are."""
+
+    @property
+    def sound(self) -> Sequence[str]:
+        """The names of those that are known to live and to run, even if they say nothing."""
 
     def wait(self, seconds: float) -> list[Said]:
         """What workers said and which of them ended, as soon as there is anything, at the latest after `seconds`."""

@@ -178,7 +178,7 @@ class Study:
         patience: int | None = None,
         total_steps: int | None = None,
         max_failures: int = 3,
-        workers: int | Executor | None = None,
+        workers: int | Literal["auto"] | Executor | None = None,
         setup: Callable[[], object] | None = None,
         trial_timeout: float | str | None = None,
         trial_memory: float | str | None = None,
@@ -199,9 +199,9 @@ class Study:
             patience: Stop when so many trials in a row brought no gain.
             total_steps: Steps to train in all; nothing new is started after them.
             max_failures: Stop with an error when so many trials have failed and none has succeeded.
-            workers: Processes that run trials side by side, each with a GPU of its own where there are GPUs; or an
-                executor. By default trials run in this process. The objective may come from a script or a notebook,
-                or be a lambda; what it prints goes where this process prints.
+            workers: Processes that run trials side by side, each with a GPU of its own where there are GPUs; "auto" for
+                one for each GPU, or core; or an executor. By default trials run in this process. The objective may
+                come from a script or a notebook, or be a lambda; what it prints goes where this process prints.
             setup: Called once in each worker before its first trial.
             trial_timeout: Seconds, or like "20m", that a trial may take in a worker; it fails then.
             trial_memory: Bytes, or like "8GB", that a worker may hold with its children; its trial fails then.
@@ -226,7 +226,8 @@ class Study:
             lines = None if quiet else display.Lines(self, limits, self._search)
             call = bind(objective, self._session.history.space, self._session.settings)
             runner = Runner(self, self._session, rules, called, lines)
-            if self.sync()._session.wish == "stop":  # to run it is to want it to go on
+            self.sync()
+            if self._session.wish == "stop":  # to run it is to want it to go on
                 self._want(None, None)
             if workers is None:
                 if setup is not None or trial_timeout is not None or trial_memory is not None:
@@ -245,7 +246,7 @@ class Study:
         self,
         objective: Callable[..., Any],
         *,
-        workers: int | Executor = 1,
+        workers: int | Literal["auto"] | Executor = 1,
         setup: Callable[[], object] | None = None,
         trial_timeout: float | str | None = None,
         trial_memory: float | str | None = None,
@@ -364,6 +365,8 @@ class Study:
         known = trial if isinstance(trial, Trial) else self._session.adopt(trial)
         if not by_number and known.number not in self._session.live and known.verdict != "void":
             raise StudyError(f"Trial {known.number} does not run any more; it was told before, or given back.")
+        if known.warned and known.verdict in ("void", "held"):  # it ended early for others, so this is no result
+            return ended(self._session, known, None, self._of, state="queued")
         return ended(self._session, known, value, self._of, state="failed" if error is not None else state, error=error)
 
     def enqueue(self, params: Mapping[str, Any], *, repeat: bool = False) -> int:
@@ -440,16 +443,16 @@ class Study:
         Raises:
             StudyError: there is no such trial, or it is over.
         """
-        store, name = self._session.store, self._session.name
         if trial is None:
             self._want(None, "stop")
-        if not store.cancel(name, trial) and trial is not None:
+        if not self._session.cancel(trial) and trial is not None:
             raise StudyError(self._no_longer(trial))
-        return self.sync()
+        return self
 
     def _want(self, trial: int | None, wish: str | None) -> Study:
         if not self._session.store.wish(self._session.name, trial, wish):
             raise StudyError(self._no_longer(trial))
+        self._session.listen()  # what runs here hears it at once
         return self.sync()
 
     def _no_longer(self, trial: int | None) -> str:
@@ -564,10 +567,10 @@ class Study:
         return Records(numbers, self.history, self._session.spaces)
 
 
-def _executor(workers: int | Executor) -> Executor:
+def _executor(workers: int | Literal["auto"] | Executor) -> Executor:
     if isinstance(workers, Executor):
         return workers
-    return Processes(workers)
+    return Processes(None if workers == "auto" else workers)
 
 
 _OTHER = "Open it as it is, or take another name."

@@ -13,7 +13,7 @@ from tuneful.engine.decider import Decider
 from tuneful.engine.guard import TimedOut
 from tuneful.engine.outcome import ended
 from tuneful.engine.patience import patiently
-from tuneful.engine.pulse import LEASE
+from tuneful.engine.pulse import BEATS, LEASE
 from tuneful.engine.rules import completed
 from tuneful.engine.runner import Runner
 from tuneful.engine.session import Session
@@ -56,15 +56,15 @@ class Crew:
         self._timeout, self._lease, self._patience = trial_timeout, lease, patience
         self._busy: dict[str, tuple[int, float]] = {}
         self._mine: set[str] = set()
-        self._elsewhere, self._looked_at = 0, -1e9
+        self._elsewhere, self._looked_at, self._vouched_at = 0, -1e9, time.monotonic()
+        self._wanted = 0
         self._told = 0
         self._active_at = time.monotonic()
 
     def __call__(self, runner: Runner) -> str:
         """Run until a limit is reached or nothing is left; why it ended."""
         session, signals = runner.session, runner.signals
-        if self._scheduler is not None:
-            session.alive(self._lease)
+        session.alive(self._lease)
         self._told = int(session.history.ended.max(initial=0))
         team = self._start()
         try:
@@ -107,12 +107,21 @@ class Crew:
             self._note(said)
         if any(said.what == "gone" for said in heard):
             patiently(runner.session.store.reap, runner.signals)  # what they ran is queued again at once
+        self._vouch(runner, team)
         for worker, (number, since) in list(self._busy.items()):
             seconds = time.monotonic() - since
             if self._timeout is not None and seconds > self._timeout + _SLACK:
                 self._give_up(runner.session, number, seconds)
                 team.kill(worker)
                 del self._busy[worker]
+
+    def _vouch(self, runner: Runner, team: Team) -> None:
+        """Keep the trials of workers that live but cannot say so, in a call that lets no other thread run."""
+        if time.monotonic() - self._vouched_at > self._lease / BEATS:
+            self._vouched_at = time.monotonic()
+            with suppress(StoreError):
+                for worker in set(team.sound) & self._busy.keys():
+                    runner.session.store.vouch(worker, self._lease)
 
     def _give_up(self, session: Session, number: int, seconds: float) -> None:
         """Fail a trial that has taken too long, in a call that its worker cannot break into."""
@@ -146,8 +155,12 @@ class Crew:
     def _provided(self, session: Session, team: Team) -> bool:
         """Make trials ready if this process decides; whether anything is left to do."""
         if self._scheduler is not None and session.store.lead(session.name, session.worker):
-            return self._decider.provide(self._scheduler, team.idle + self._waiting_elsewhere(session))
+            self._want(session, 0)
+            elsewhere = self._waiting_elsewhere(session)
+            return self._decider.provide(self._scheduler, team.idle + elsewhere, team.living + elsewhere)
+        session.bury()
         session.sync()
+        self._want(session, team.idle)
         history = session.history
         now, led = time.monotonic(), session.leader is not None
         if led or history.ready or history.of_state(State.RUNNING):
@@ -159,9 +172,15 @@ class Crew:
         now = time.monotonic()
         if now - self._looked_at > _MEMBERS:
             self._looked_at = now
-            mine = {session.worker, *self._mine}
-            self._elsewhere = sum(not m.running and m.worker not in mine for m in session.store.members())
+            others = (m.waiting for m in session.store.members() if m.worker != session.worker)
+            self._elsewhere = sum(waiting[1] for waiting in others if waiting and waiting[0] == session.name)
         return self._elsewhere
+
+    def _want(self, session: Session, n: int) -> None:
+        """Tell who decides how many workers wait here."""
+        if n != self._wanted:
+            session.store.want(session.name, session.worker, n)
+            self._wanted = n
 
     def _tell(self, runner: Runner) -> bool:
         """Tell of the trials that ended, in their order; whether a callback wants the study to stop."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 from tuneful.engine.pulse import LEASE
 from tuneful.engine.session import Session
+from tuneful.errors import StoreError
 from tuneful.history import Job, Row, State
 from tuneful.protocols import Claim, Scheduler
 from tuneful.trial import Trial
 
-_CROWDED = 2.0  # seconds for which a process that saw others write takes them to be at work
+_CROWDED = 1.0  # seconds for which a process that saw others write takes them to be at work
 _AHEAD = 0.1  # seconds of work that is planned ahead where nothing is learned from results
 _MOST_AHEAD = 256
+_CROWD = 2  # processes at least, where others are at work
 _WINDOW = 0.5  # seconds over which the pace of a study is measured
 
 
@@ -31,6 +33,7 @@ class Decider:
         self._session = session
         self._planned = 0, 0  # the number of the last trial that was made ready here, and of how many
         self._pace = time.monotonic(), session.history.started, 0.0  # when were how many begun, and how many a second
+        self._wanted = 0
         self._took = 0.0  # seconds that a trial of the last decision took to decide
 
     def next(self, scheduler: Scheduler, n: int, lease: float | None = LEASE) -> list[Trial]:
@@ -38,21 +41,26 @@ class Decider:
         session = self._session
         with session.lock:
             session.prepare()
-            if self._crowded() and (taken := self.take(lease)):
+            crowded = self._crowded()
+            if crowded and (taken := self.take(lease)):
                 if self._running_out(taken):
-                    self.provide(scheduler, 0)
+                    with suppress(StoreError):  # it was only for later
+                        self.provide(scheduler, 0, _CROWD)
                 return [taken]
             while True:
-                with self._turn():
+                # Where others decide as well, one at a time, so that each knows what the others decided.
+                with session.store.deciding(session.name) if crowded else nullcontext():
                     session.refresh()
                     if session.wish is not None:
                         return []
-                    if self._crowded() and (taken := self.take(lease)):
+                    crowded = self._crowded()
+                    if crowded and (taken := self.take(lease)):
                         return [taken]
                     if session.leader not in (None, session.worker):
+                        self._want(1)  # who leads makes something ready
                         return []
-                    ahead = self._ahead(scheduler) if self._crowded() else 0
-                    jobs = scheduler.plan(session.history, n + ahead)
+                    ahead = self._ahead(scheduler, _CROWD) if crowded else 0
+                    jobs = [job for job in scheduler.plan(session.history, n + ahead) if job.trial not in session.live]
                     if not jobs:
                         return []
                     if started := self._commit(jobs, n, session.alive(lease)):
@@ -69,13 +77,21 @@ class Decider:
                 return None
             _, claim, row = claimed
             session.outrun()
-            if row.space not in session.spaces:
+            if row.attempt > 1 or row.space not in session.spaces:  # what it reported before, what its values mean
                 session.sync()
+            self._want(0)
             trial = Trial(session, row, claim, session.params_of(row), leased=worker is not None)
             return session.start(trial, untold=True)
 
-    def provide(self, scheduler: Scheduler, idle: int) -> bool:
-        """Make trials ready for `idle` workers, and some ahead where trials are short.
+    def _want(self, n: int) -> None:
+        """Tell who leads how many trials this process waits for."""
+        session = self._session
+        if n != self._wanted:
+            session.store.want(session.name, session.worker, n)
+            self._wanted = n
+
+    def provide(self, scheduler: Scheduler, idle: int, workers: int) -> bool:
+        """Make trials ready for the `idle` of so many workers, and some ahead where trials are short.
 
         Returns:
             Whether there is anything left to do: False if nothing is ready, planned or running.
@@ -83,11 +99,12 @@ class Decider:
         session, began = self._session, time.monotonic()
         with session.lock:
             while True:
+                session.bury()
                 session.sync()
                 if session.wish is not None:
                     return True
                 history, ready = session.history, session.history.ready
-                wanted = idle + self._ahead(scheduler) - len(ready)
+                wanted = idle + self._ahead(scheduler, workers) - len(ready)
                 if wanted <= 0:
                     return True
                 jobs = scheduler.plan(history, wanted + len(ready))
@@ -103,18 +120,13 @@ class Decider:
         lately = time.monotonic() - session.others_at < _CROWDED
         return session.shared and (lately or session.leader not in (None, session.worker))
 
-    def _turn(self) -> AbstractContextManager[object]:
-        """Where others decide as well: let one at a time, so that each knows what the others decided."""
-        session = self._session
-        return session.store.deciding(session.name) if self._crowded() else nullcontext()
-
     def _running_out(self, taken: Trial) -> bool:
         """Whether of what this process made ready half is taken."""
         last, n = self._planned
         return n > 0 and last - n // 2 <= taken.number <= last
 
-    def _ahead(self, scheduler: Scheduler) -> int:
-        """How many trials to plan for workers that will ask while the next decision is made."""
+    def _ahead(self, scheduler: Scheduler, workers: int) -> int:
+        """How many trials to plan for those of so many workers that will ask while the next decision is made."""
         history, now = self._session.history, time.monotonic()
         then, before, rate = self._pace
         if now - then > _WINDOW:
@@ -122,6 +134,8 @@ class Decider:
             self._pace = now, history.started, rate
         # What is proposed for an open space depends on what trials have asked for, and a limit of steps on their steps.
         if history.space.open or history.limits.total_steps is not None:
+            return 0
+        if workers == 1 and getattr(scheduler, "learns", True):  # one worker waits for what its last result teaches
             return 0
         seconds = 2 * self._took if getattr(scheduler, "learns", True) else max(_AHEAD, 2 * self._took)
         return min(round(rate * seconds), _MOST_AHEAD)
@@ -163,8 +177,8 @@ class Decider:
             return []
         rev, claims = created
         session.advance(rev, len(rows))
-        session.history.apply_all(rows[n:])
-        if rows[n:]:
+        if len(rows) > n:
+            session.history.apply_all(rows[n:])
             self._planned = rows[-1].number, len(rows) - n
         leased = worker is not None
         claimed = zip(rows, claims, params, strict=False)

@@ -28,9 +28,12 @@ class Link:
         self._sending = threading.Lock()
         self._parent = os.getppid()
 
-    def work(self) -> bytes:
-        """What to do; the first thing that the parent sends."""
-        work = self._pipe.recv_bytes()
+    def work(self) -> bytes | None:
+        """What to do, the first thing that the parent sends; None if it is gone."""
+        try:
+            work = self._pipe.recv_bytes()
+        except (EOFError, OSError):
+            return None
         threading.Thread(target=self._listen, daemon=True, name="tuneful link").start()
         return work
 

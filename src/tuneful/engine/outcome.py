@@ -59,7 +59,8 @@ def ended(
         broken = [o.metric for o in session.history.objectives if not math.isfinite(reported.get(o.metric, 0.0))]
         if broken:
             state, error = "failed", Diverged(f"{broken[0]!r} was {reported[broken[0]]} at step {row.step}.")
-    row.state, row.values, row.finished = State[state.upper()], reported, time.time()
+    row.state, row.values = State[state.upper()], reported
+    row.finished = row.finished if trial.told and row.finished else time.time()  # told again, it is the same end
     if state != "failed":
         return session.finish(trial)
     row.error = told(error)

@@ -22,7 +22,7 @@ from tuneful.space import Choice, Config, Domain, Space
 from tuneful.trial import Trial
 
 _STALE = 0.5  # seconds after which the store is read again before deciding
-_REAP = 2.0  # seconds between looks for dead workers
+_REAP = 0.5  # seconds between looks for dead workers
 _FLUSH = 1.0  # seconds for which reports may wait to be written together
 
 
@@ -190,12 +190,16 @@ class Session:
     def refresh(self) -> None:
         """Read the store again if others may have written to it, and look for workers that died."""
         with self.lock:
-            now = time.monotonic()
-            if self.shared and now - self._reaped_at > _REAP:
-                self._reaped_at = now
-                self._stale |= self.store.reap() > 0
-            if self._stale or (self.shared and now - self._read_at > _STALE):
+            self.bury()
+            if self._stale or (self.shared and time.monotonic() - self._read_at > _STALE):
                 self.sync()
+
+    def bury(self) -> None:
+        """Queue again what dead workers ran, unless that was looked at just now."""
+        now = time.monotonic()
+        if self.shared and now - self._reaped_at > _REAP:
+            self._reaped_at = now
+            self._stale |= self.store.reap() > 0
 
     def prepare(self) -> None:
         """Bring all that this process knows to the store, so that what is decided from, all shall know."""
@@ -464,6 +468,25 @@ class Session:
                     return row.number
                 self._stale = True
 
+    def cancel(self, number: int | None) -> int:
+        """Cancel a trial, or all; how many. What those that run here have reported is kept."""
+        with self.lock:
+            for trial in list(self.live.values()) if number is None else filter(None, [self.live.get(number)]):
+                self._tell_all(trial)
+            cancelled = self.store.cancel(self.name, number)
+            self.sync()
+            return cancelled
+
+    def _tell_all(self, trial: Trial) -> None:
+        """Bring all reports of a running trial to the store; those of a study in memory are in its history alone."""
+        if not self.shared:
+            reports: dict[int, dict[str, float]] = {}
+            for metric, (steps, values) in metrics_of(self.history.curves, trial.number).items():
+                for step, value in zip(steps, values, strict=True):
+                    reports.setdefault(int(step), {})[metric] = float(value)
+            self._pending[trial.number] = [Report(trial.number, step, reports[step]) for step in sorted(reports)]
+        self._flush(trial)
+
     def runs(self, number: int) -> bool:
         """Whether a trial runs now, here or elsewhere."""
         self.sync()
@@ -501,10 +524,22 @@ class Session:
             before = [trial for trial in self.live.values() if trial.leased and not trial.told]
         orders = self.store.orders(self.name, self.worker)
         with self.lock:
+            if orders.trials.keys() - self.live.keys():
+                self._give_back_unknown()
             self.wish, self.leader = orders.wish, orders.leader
             for trial in before:
                 if trial.verdict is None and self.live.get(trial.number) is trial and not trial.told:
                     trial.verdict = _verdict(trial, orders)
+
+    def _give_back_unknown(self) -> None:
+        """Queue what runs under the name of this process although it does not know: the answer to a claim was lost."""
+        for number in self.store.orders(self.name, self.worker).trials.keys() - self.live.keys():
+            claim = self.store.claim_of(self.name, number)
+            if claim is not None:
+                self.sync()
+                row = replace(self.history.row(number), state=State.QUEUED)
+                self.store.finish(self.name, claim, Outcome(row, "interrupted"))
+                self._stale = True
 
     def _after_fork(self) -> None:
         """A child of `fork` is a worker of its own; what its parent runs is not its own."""

@@ -121,7 +121,8 @@ def main(pipe: int) -> None:
     """Be the worker of a parent process, at the other end of the pipe that is the file of this number."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to hear
     link = Link(Connection(pipe))
-    code = serve(link.work(), link)
+    work = link.work()
+    code = 0 if work is None else serve(work, link)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # threads of the objective do not keep it alive

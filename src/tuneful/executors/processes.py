@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -83,6 +84,11 @@ class ProcessTeam:
     def living(self) -> int:
         """How many there are."""
         return len(self._workers)
+
+    @property
+    def sound(self) -> list[str]:
+        """The names of those whose processes are there and not stopped."""
+        return [worker.name for worker in self._workers.values() if worker.name and worker.runs]
 
     def wait(self, seconds: float) -> list[Said]:
         """What workers said and which of them ended, as soon as there is anything, at the latest after `seconds`."""
@@ -174,6 +180,15 @@ class _Worker:
         if over:
             self.gone, self.idle = True, False
         return said
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there and not stopped; False where the system does not say."""
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] in "RSDI"  # running, waiting, at a disk, idle (proc(5))
 
     def tell(self, word: str) -> None:
         """Say something to it."""

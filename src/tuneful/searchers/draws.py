@@ -32,17 +32,20 @@ class Taken:
     """The configs that are proposed already in the answer under way; the options 1, 1.0 and True are three."""
 
     def __init__(self, configs: Iterable[Config] = ()) -> None:
-        self._seen = {_told(config) for config in configs}
+        self._new = list(configs)  # told when that is first asked for: mostly there is one, and nobody asks
+        self._told: set[frozenset[tuple[str, type, Scalar]]] = set()
 
     def add(self, config: Config) -> None:
         """Take `config`."""
-        self._seen.add(_told(config))
+        self._new.append(config)
 
     def __contains__(self, config: Config) -> bool:
-        return bool(self._seen) and _told(config) in self._seen
+        self._told.update(map(_told, self._new))
+        self._new.clear()
+        return bool(self._told) and _told(config) in self._told
 
     def __bool__(self) -> bool:
-        return bool(self._seen)
+        return bool(self._new or self._told)
 
 
 def _told(config: Config) -> frozenset[tuple[str, type, Scalar]]:

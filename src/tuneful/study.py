@@ -366,7 +366,8 @@ class Study:
         if not by_number and known.number not in self._session.live and known.verdict != "void":
             raise StudyError(f"Trial {known.number} does not run any more; it was told before, or given back.")
         if known.warned and known.verdict in ("void", "held"):  # it ended early for others, so this is no result
-            return ended(self._session, known, None, self._of, state="queued")
+            ended(self._session, known, None, self._of, state="queued")
+            return False
         return ended(self._session, known, value, self._of, state="failed" if error is not None else state, error=error)
 
     def enqueue(self, params: Mapping[str, Any], *, repeat: bool = False) -> int:

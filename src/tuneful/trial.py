@@ -38,6 +38,7 @@ class Trial:
         self.row = row
         self.leased = leased  # else it runs under nobody's lease, and may be told from elsewhere
         self.stored: Config = row.config  # as the store has it
+        self.kept = row.saved  # the checkpoint that the store knows of
         self.asked: dict[str, Any] = {}
         self.verdict: str | None = None
         self.began: int | None = None

@@ -109,6 +109,17 @@ class IgnoresSteps(Faulty):
             history.limits = kept
 
 
+class RunsHeld(Faulty):
+    def changed(self, history, n, jobs):
+        held = [trial for trial in history.unfinished if history.text("wish", trial)]
+        return [*(Job.resume(history, trial) for trial in held if history.state[trial] != State.RUNNING), *jobs][:n]
+
+
+class WaitsForHeld(Faulty):
+    def changed(self, history, n, jobs):
+        return [] if any(history.text("wish", trial) for trial in history.unfinished) else jobs
+
+
 class Counting(Faulty):
     ticks = count()
 
@@ -130,7 +141,10 @@ class Evolving:
         room = n if limits.trials is None else max(0, limits.trials - history.started)
         if limits.total_steps is not None and history.reached.sum() >= limits.total_steps:
             room = 0
-        queued, paused = history.of_state(State.QUEUED), history.of_state(State.PAUSED)
+        queued, paused = (
+            [trial for trial in history.of_state(state) if history.text("wish", trial) is None]
+            for state in (State.QUEUED, State.PAUSED)
+        )
         waiting = [t for t in queued if begun[t]] + [t for t in queued if not begun[t]][:room]
         jobs = [Job.resume(history, t, until=3 if history.reached[t] < 3 else 9) for t in waiting]
         jobs += [Job.resume(history, trial, until=9) for trial in paused]
@@ -166,6 +180,8 @@ def test_a_scheduler_may_pause_go_on_and_fork():
         (KnownConfig, "is the config of trial 0"),
         (IgnoresLimits, r"starts trial \d+ of \d+"),
         (IgnoresSteps, "starts a trial after 20 steps in all"),
+        (RunsHeld, "should go on, and somebody wants it to (hold|stop)"),
+        (WaitsForHeld, r"it leaves out trial \d, which nobody wants held"),
         (Counting, "asked twice, it answered differently"),
         (LeavesQueued, "it ended while trials were queued|are queued; those go first"),
     ],

@@ -1,6 +1,8 @@
 """Ctrl-C and SIGTERM while a study runs."""
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -65,3 +67,33 @@ def test_other_threads_leave_the_signals_to_the_main_one(signals):
         thread.start()
         thread.join()
     assert seen == [True]
+
+
+FORKED = """
+import os, signal, sys
+from tuneful.engine.signals import Signals
+
+signals, how = Signals(), int(sys.argv[1])
+with signals.held():
+    with signals.let_through():
+        ready, ours = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(ours, b"1")
+                while True:
+                    signal.pause()
+            except KeyboardInterrupt:
+                os._exit(7)
+        os.read(ready, 1)
+        os.kill(pid, how)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    print(signal.getsignal(how) == signals._take)
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 7)])
+def test_a_forked_child_ends_as_it_would_without_us(how, code):
+    ran = subprocess.run([sys.executable, "-c", FORKED, str(int(how))], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"{code}\nTrue\n"
+    assert not ran.stderr

@@ -316,7 +316,7 @@ class Session:
         if rev is None:
             self._stale, trial.verdict = True, "void"
             return False
-        trial.stored = trial.row.config
+        trial.stored, trial.kept = trial.row.config, trial.row.saved
         self.advance(rev, 1)
         trial.row.rev = rev
         self.history.tell(trial.number, rev)
@@ -393,8 +393,8 @@ class Session:
                     row.change(self._asked(trial), self.history.space_number)
                 row.curve = metrics_of(self.history.curves, trial.number)
                 row.revs = revisions_of(self.history.curves, trial.number)
-            elif self._pending.get(trial.number):
-                self._flush(trial)
+            if row.saved != trial.kept or (not row.state.final and self._pending.get(trial.number)):
+                self._flush(trial)  # the end of a trial says neither
             outcome = Outcome(row, why, row.config != trial.stored, self._has_reports(trial))
             before, self._stale = self._stale, True  # until the history has it
             rev = self.store.finish(self.name, trial.claim, outcome)
@@ -511,12 +511,10 @@ class Session:
         return self.worker
 
     def beat(self, lease: float) -> None:
-        """Say once that this process lives; if it had been given up, its trials are no longer its own."""
+        """Say once that this process lives; if it had been given up, hear which trials are still its own."""
         if not self.store.beat(self.worker, lease):
-            with self.lock:
-                self._stale = True
-                for trial in self.live.values():
-                    trial.verdict = "void" if trial.leased else trial.verdict
+            self._stale = True
+            self.listen()
 
     def listen(self) -> None:
         """Hear once what is wanted of the study, and of the trials that run here."""

@@ -171,12 +171,12 @@ def _travels(thing: object) -> bool:
 
 def _blame(what: str, function: Callable[..., Any]) -> str:
     """Which variable of a function cannot be sent."""
-    name = getattr(function, "__name__", type(function).__name__)
-    try:
-        used = inspect.getclosurevars(function)
-        variables = {**used.globals, **used.nonlocals}
-    except TypeError:
-        variables = dict(getattr(function, "__dict__", {}))
+    plain = _plain(function)
+    name = getattr(plain, "__name__", type(plain).__name__)
+    variables = dict(getattr(getattr(plain, "__self__", plain), "__dict__", {}))
+    with contextlib.suppress(TypeError):  # it is no function
+        used = inspect.getclosurevars(plain)
+        variables |= {**used.globals, **used.nonlocals}
     guilty = [(variable, value) for variable, value in variables.items() if not _travels(value)]
     held = " and ".join(f"`{variable}` (a {type(value).__name__})" for variable, value in guilty[:3])
     reason = f"it uses {held}, which cannot be copied to another process" if held else "it cannot be pickled"

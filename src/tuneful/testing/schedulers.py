@@ -33,6 +33,7 @@ def check_scheduler(scheduler: Scheduler, *, spaces: Mapping[str, Space] | None 
                 here = f"{where}, when {what}, n={n}"
                 check_pure(lambda who, known, n=n, here=here: _told(who, known, n, here), scheduler, history, here)
         _check_resumes(scheduler, space, where)
+        _check_held(scheduler, space, f"{where}, when trials are held")
         for workers in (1, 4):
             _check_limits(scheduler, space, workers, f"{where}, {workers} workers")
 
@@ -55,7 +56,7 @@ def _plan(scheduler: Scheduler, history: History, n: int, where: str) -> list[Jo
         (_check_new if job.trial is None else _check_resumed)(history, job, where)
     new = [told(job.config) for job in jobs if job.trial is None and job.source is None]
     claim(len(set(new)) == len(new), where, "it starts one config twice in one answer.")
-    left = set(history.of_state(State.QUEUED)) - set(gone_on)
+    left = {trial for trial in history.of_state(State.QUEUED) if history.text("wish", trial) is None} - set(gone_on)
     claim(not new or not left, where, f"it starts new trials while {sorted(left)} are queued; those go first.")
     return jobs
 
@@ -77,6 +78,8 @@ def _check_resumed(history: History, job: Job, where: str) -> None:
     assert job.trial is not None
     state = State(int(history.state[job.trial]))
     claim(state in _WORK, where, f"trial {job.trial} is {state}; only queued and paused ones go on.")
+    wish = history.text("wish", job.trial)
+    claim(wish is None, where, f"trial {job.trial} should go on, and somebody wants it to {wish}.")
     reached = int(history.reached[job.trial])
     ahead = job.until is None or job.until > reached
     claim(ahead, where, f"trial {job.trial} should go on until step {job.until}, and is at {reached}.")
@@ -88,6 +91,17 @@ def _check_resumes(scheduler: Scheduler, space: Space, where: str) -> None:
     one, several = (_played(scheduler, space, Limits(trials=6), 1, where, reopen=reopen) for reopen in (False, True))
     configs = [[history.config(trial) for trial in range(len(history))] for history in (one, several)]
     claim(told(configs[0]) == told(configs[1]), where, "a study that is opened again tries other configs.")
+
+
+def _check_held(scheduler: Scheduler, space: Space, where: str) -> None:
+    history = History(space, seed=1, limits=Limits(trials=20))
+    wishes = [(State.QUEUED, "hold"), (State.PAUSED, "hold"), (State.QUEUED, "stop"), (State.QUEUED, None)]
+    waiting = zip(drawn(space, len(wishes)), wishes, strict=False)
+    trials = [begin(history, config, state, wish=wish) for config, (state, wish) in waiting]
+    for n in (1, 4):
+        jobs = _plan(scheduler, history, n, where)
+        free = len(trials) < len(wishes) or trials[-1] in [job.trial for job in jobs]
+        claim(free, where, f"asked for {n} jobs, it leaves out trial {trials[-1]}, which nobody wants held.")
 
 
 def _check_limits(scheduler: Scheduler, space: Space, workers: int, where: str) -> None:

@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraint
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench compare clean
+.PHONY: help demo test check chaos bench compare clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1#/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-14s%s\n", $$1, $$2 }'
@@ -26,8 +26,12 @@ check: $(VENV)/check.stamp ## Check format, lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+chaos: $(VENV)/test.stamp ## Hurt workers and stores, check that nothing is lost (ARGS="T1 T6 --seed 3"; ARGS=--help)
+	@$(BIN)/python benchmarks/chaos.py $(ARGS)
+
 bench: $(VENV)/bench.stamp ## Print the benchmarks beside their budgets
 	@$(BIN)/python benchmarks/core.py $(ARGS)
+	@$(BIN)/python benchmarks/throughput.py $(ARGS)
 
 compare: $(VENV)/bench.stamp ## Compare searchers with other libraries (ARGS="--on own --seeds 2 --jobs 2"; ARGS=--help)
 	@$(BIN)/python benchmarks/search.py $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from contenders import NAMES
@@ -12,9 +13,11 @@ from contenders import NAMES
 from tuneful.history import Row, State
 from tuneful.space import Config
 from tuneful.stores import schema
+from tuneful.stores.locks import locks_of
 from tuneful.stores.rows import COLUMNS, to_columns
 
-_NEXT = "UPDATE head SET next = next + 1, rev = rev + 1 WHERE study = 1 AND next = ? RETURNING rev"
+_PATIENCE = 60.0  # seconds that a process waits for the others
+_NEXT = "UPDATE head SET next = next + 1, rev = rev + 1 WHERE study = 1 RETURNING rev, next"
 _INSERT = (
     f"INSERT INTO trial ({COLUMNS}, id, study, worker, token) VALUES ({', '.join('?' * (COLUMNS.count(',') + 5))})"
 )
@@ -27,38 +30,50 @@ _END = (
 
 
 class Bare:
-    """One process, the sqlite3 module, values made beforehand."""
+    """One process, the sqlite3 module, values made beforehand.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file; made if it is not there.
+        gated: Whether to let one process in at a time by the lock that our store uses; SQLite's own lets some starve.
+    """
+
+    def __init__(self, path: Path, *, gated: bool = False) -> None:
+        new = not path.exists()
         self._quick, self._durable = _opened(path, "NORMAL"), _opened(path, "FULL")
-        schema.migrate(self._quick, 0)
-        self._quick.execute("INSERT INTO study (id, name, form, created) VALUES (1, 'study', '{}', 0)")
-        self._quick.execute("INSERT INTO head VALUES (1, 0, 0)")
-        config: Config = {name: 0.12345678901 * (1 + i) for i, name in enumerate(NAMES)}
-        row = Row(0, config, state=State.RUNNING, attempt=1, why={"searcher": "random"}, started=time.time())
-        _, _, *self._facts = to_columns(row)
+        if new:
+            schema.migrate(self._quick, 0)
+            self._quick.execute("INSERT INTO study (id, name, form, created) VALUES (1, 'study', '{}', 0)")
+            self._quick.execute("INSERT INTO head (study, next, rev) VALUES (1, 0, 0)")
+        self._facts = facts()
         self._worker = os.urandom(16).hex()
-        self._number = 0
+        self._gate = locks_of(path).gate if gated else nullcontext
 
     def __call__(self) -> None:
-        number, self._number = self._number, self._number + 1
-        key, token = (1 << 40) + number, os.urandom(16).hex()
-
-        db = self._quick
-        db.execute("BEGIN IMMEDIATE")
-        (rev,) = db.execute(_NEXT, (number,)).fetchone()
-        db.execute(_INSERT, (number, rev, *self._facts, key, 1, self._worker, token))
-        db.execute("COMMIT")
+        token, db = os.urandom(16).hex(), self._quick
+        with self._gate():
+            db.execute("BEGIN IMMEDIATE")
+            rev, number = db.execute(_NEXT).fetchone()
+            key = (1 << 40) + number
+            db.execute(_INSERT, (number - 1, rev, *self._facts, key, 1, self._worker, token))
+            db.execute("COMMIT")
 
         db = self._durable
-        db.execute("BEGIN IMMEDIATE")
-        (rev,) = db.execute(_BUMP).fetchone()
-        db.execute(_END, (rev, rev, '{"value":5.4321}', 0.1, time.time(), token, key, token))
-        db.execute("COMMIT")
+        with self._gate():
+            db.execute("BEGIN IMMEDIATE")
+            (rev,) = db.execute(_BUMP).fetchone()
+            db.execute(_END, (rev, rev, '{"value":5.4321}', 0.1, time.time(), token, key, token))
+            db.execute("COMMIT")
+
+
+def facts() -> list[object]:
+    """The columns of a running trial, after its number and revision."""
+    config: Config = {name: 0.12345678901 * (1 + i) for i, name in enumerate(NAMES)}
+    row = Row(0, config, state=State.RUNNING, attempt=1, why={"searcher": "random"}, started=time.time())
+    return list(to_columns(row)[2:])
 
 
 def _opened(path: Path, synchronous: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
+    db = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute(f"PRAGMA synchronous = {synchronous}")
     db.execute("PRAGMA foreign_keys = ON")

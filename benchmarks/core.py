@@ -24,7 +24,7 @@ from traffic import Traffic, tracing
 
 from tuneful.history import Row, State
 from tuneful.protocols import Outcome
-from tuneful.stores import SqliteStore
+from tuneful.stores import open_store, parse_address
 
 MANY, SOME, FEW = 100_000, 10_000, 1_000
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,7 +92,7 @@ def speed(table: Table, folder: Path) -> None:
     makers: dict[str, Callable[[Path], Call]] = {**LIBRARIES, "bare": Bare}
     trials = {name: (make(folder / f"speed-{name}.db"), counts[name]) for name, make in makers.items()}
     write_tuneful(folder / "speed-store.db", 0)
-    trials["store"] = (_storing(folder / "speed-store.db", 0), 40)
+    trials["store"] = (storing(folder / "speed-store.db", 0), 40)
     rate = {name: 1 / seconds for name, seconds in in_turns(trials, 25).items()}
     store = {"tuneful": rate.pop("store") / rate["bare"]}
     share = {name: rate[name] / rate["bare"] for name in rate}
@@ -122,15 +122,15 @@ def opening(table: Table, folder: Path) -> None:
 
 
 def growth(table: Table, folder: Path) -> None:
-    calls = {f"{n}": (_storing(folder / f"tuneful-{n}.db", n), 50) for n in (FEW, MANY)}
+    calls = {f"{n}": (storing(folder / f"tuneful-{n}.db", n), 50) for n in (FEW, MANY)}
     few, many = in_turns(calls, 15, time.process_time).values()
     table.line(f"store a trial at {FEW:,}: CPU ms", {"tuneful": 1e3 * few})
     table.line(f"  at {MANY:,}, x that", {"tuneful": many / few}, "at most 1.5", holds=many <= 1.5 * few)
 
 
-def _storing(path: Path, n: int) -> Call:
-    """Creates and finishes a trial in a file that has `n`, without a study around it."""
-    store, numbers = SqliteStore(path), count(n)
+def storing(place: Path | str, n: int) -> Call:
+    """Creates and finishes a trial in a file or database that has `n`, without a study around it."""
+    store, numbers = open_store(parse_address(f"{place}#{STUDY}")), count(n)
     config = SPACE.config(SPACE.decode(np.full((1, len(SPACE)), 0.123))[0])
 
     def store_trial() -> None:

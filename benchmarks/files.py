@@ -20,16 +20,16 @@ from contenders import NAMES, SPACE, STUDY, Optuna, optuna, rustuna
 
 import tuneful as tn
 from tuneful.history import Row, State
-from tuneful.stores import SqliteStore
+from tuneful.stores import open_store, parse_address
 
 _PAGE = 5_000
 _STARTED = 1.7e9
 
 
-def write_tuneful(path: Path, n: int) -> None:
-    """A file of ours with `n` done trials, written through the store."""
-    tn.Study(SPACE, search="random", study=f"{path}#{STUDY}", seed=0).close()
-    store = SqliteStore(path)
+def write_tuneful(place: Path | str, n: int) -> None:
+    """A file or database of ours with `n` done trials, written through the store."""
+    tn.Study(SPACE, search="random", study=f"{place}#{STUDY}", seed=0).close()
+    store = open_store(parse_address(f"{place}#{STUDY}"))
     raw = SPACE.draw(np.random.default_rng(0).random((n, len(NAMES))))
     for first in range(0, n, _PAGE):
         store.create(STUDY, [_row(number, raw[number]) for number in range(first, min(n, first + _PAGE))], None)

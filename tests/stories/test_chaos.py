@@ -25,10 +25,10 @@ def chaos():
 
 @pytest.mark.parametrize("by", ["peers", "workers"])
 def test_killed_workers_lose_double_and_break_nothing(chaos, tmp_path, by):
-    plan = replace(chaos.PLANS["T1"], by=by, trials=300, kills=0.3, seed=1)
+    plan = replace(chaos.PLANS["T1"], by=by, trials=300, kills=0.3, pause=0.01, most=600, seed=1)
     assert chaos.broken(plan, tmp_path) == []
 
 
 def test_lost_replies_lose_double_and_break_nothing(chaos, tmp_path):
-    plan = replace(chaos.PLANS["T5"], trials=300, workers=2, seed=1)
+    plan = replace(chaos.PLANS["T5"], trials=300, workers=2, most=600, seed=1)
     assert chaos.broken(plan, tmp_path) == []

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from asyncio import CancelledError
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -52,6 +53,11 @@ def serve(work: bytes, placer: Placer) -> int:
         return 128 + signal.SIGTERM
     except TunefulError as error:
         placer.say("refused", (type(error).__name__, str(error)))
+        return 1
+    except (KeyboardInterrupt, CancelledError) as error:  # else the next worker would take the same trial, and so on
+        traceback.print_exc()
+        said = f"The objective raised {type(error).__name__}, which ends a worker. Let it raise an Exception."
+        placer.say("refused", (ObjectiveError.__name__, said))
         return 1
 
 
@@ -112,7 +118,7 @@ def _set_up(setup: Callable[[], object] | None, signals: Signals) -> None:
     try:
         with signals.let_through():
             setup()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
         raise ObjectiveError(f"setup() failed in a worker: {type(error).__name__}: {error}.") from error
 

@@ -154,7 +154,8 @@ class PostgresStore:
         if rev is None:
             return None
         made.number(rev)
-        self._undone.remember(lambda link: made.again(link, self._id(link, name)))
+        if made.claims:
+            self._undone.remember(lambda link: made.again(link, self._id(link, name)))
         return rev, made.claims
 
     def claim(self, name: str, row: Row, worker: str | None) -> tuple[int, Claim] | None:
@@ -252,23 +253,21 @@ class PostgresStore:
 
     @contextmanager
     def deciding(self, name: str) -> Iterator[None]:
-        def take(link: Link, study: int) -> int | None:
+        def take(link: Link, study: int) -> bool:
             if link.session is None:  # such a lock belongs to a session
-                return None
-            lock = (zlib.crc32(self._schema.encode()) << 31) + study
-            link.hold(lock, _TURN)
-            return lock
+                return False
+            link.hold((zlib.crc32(self._schema.encode()) << 31) + study, _TURN)
+            return True
 
+        mine = False
         try:
-            mine = self._at(name, take)
-        except StoreBusy:
-            mine = None
-        try:
+            with suppress(StoreBusy):
+                mine = self._at(name, take)
             yield
         finally:
-            if mine is not None:
+            if mine:
                 with suppress(StoreError):  # then the session is over, and its locks with it
-                    self._run(lambda link: link.ask("SELECT pg_advisory_unlock(%(lock)s)", {"lock": mine}))
+                    self._run(Link.let_go)
 
     def lead(self, name: str, worker: str) -> bool:
         def leader(link: Link, study: int) -> Any:
@@ -352,9 +351,9 @@ class PostgresStore:
                 if link.again:
                     return
                 raise
+            keys = {"study": study, "first": key_of(study, 0), "end": key_of(study + 1, 0)}
             with link.transaction():
-                for statement in statements.DELETE:
-                    link.ask(statement, {"study": study, "first": key_of(study, 0), "end": key_of(study + 1, 0)})
+                link.ask_all(*((statement, keys) for statement in statements.DELETE))
 
         self._run(work)
         self._ids.pop(name, None)

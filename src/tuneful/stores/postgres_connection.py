@@ -23,6 +23,7 @@ from tuneful.stores.postgres_url import schema_of
 T = TypeVar("T")
 
 PATIENCE = 5.0  # seconds for which a call tries to reach the server; who can wait for longer, asks again
+_OLDEST_LIBRARY = 140_000  # pipelines
 _TRIES = 8  # of a call, each over a connection that held
 _PAUSES = 0.02, 0.5  # seconds between tries, growing from one to the other; not the same for all who come back
 _DEFAULTS = {
@@ -202,10 +203,10 @@ class Connection:
     def _failed(self, error: psycopg.Error, link: Link) -> _Failure:
         text, state = self._secret.masked(str(error)), error.sqlstate
         fault = errors.fault_of(state, broken=link.broken)
-        if fault is Fault.FINAL:
+        if fault in (Fault.FINAL, Fault.UNDONE):
             return _Failure(errors.failed(state, text, self.shown), fault)
         self._alone &= fault is not Fault.UNPREPARED
-        if fault is not Fault.UNDONE and link is self._link:
+        if link is self._link:
             self._drop()
         return _Failure(errors.lost(text, self.shown), fault)
 
@@ -262,6 +263,11 @@ def _pauses() -> Iterator[float]:
 
 def _parameters(url: str) -> dict[str, Any]:
     """What libpq is told, but for passwords."""
+    if psycopg.pq.version() < _OLDEST_LIBRARY:
+        raise StudyError(
+            f"{url} needs libpq 14 or newer; psycopg found {psycopg.pq.version() // 10_000}. Install one that brings "
+            "its own: pip install 'tuneful[postgres]'."
+        )
     try:
         given = conninfo_to_dict(url)
     except psycopg.Error as error:

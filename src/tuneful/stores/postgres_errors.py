@@ -66,7 +66,7 @@ def failed(state: str | None, text: str, shown: str) -> StoreError:
         return StoreFull(
             f"The disk of {shown} is full: {why}. Free some space and go on; nothing acknowledged is lost."
         )
-    if state in ("55P03", "57014"):
+    if state in ("55P03", "57014") or state in _UNDONE:
         return StoreBusy(
             f"Another program has held what is needed in {shown} for too long: {why}. End it, and try again."
         )

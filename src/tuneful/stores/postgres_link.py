@@ -27,6 +27,8 @@ SELECT pg_backend_pid(),
 # nobody for long, and results are on the disk. Each statement here looks up rows by an index, in its order, whatever
 # the values: it is planned once, and not by what a table held when it was new.
 _SETTINGS = [
+    ("default_transaction_isolation", "repeatable read", "read committed"),
+    ("default_transaction_isolation", "serializable", "read committed"),
     ("lock_timeout", "0", "30s"),
     ("statement_timeout", "0", "2min"),
     ("idle_in_transaction_session_timeout", "0", "10s"),
@@ -111,8 +113,12 @@ class Link:
         with self._db.pipeline() as line:
             cursor = self._db.execute(self._text(statement), values, binary=True)
             line.sync()
-            self._db.execute(_FLUSH.encode())
+            self._db.execute(self._text(_FLUSH))
         return cursor.fetchall()
+
+    def flush(self) -> None:
+        """Wait until all that was done before is on the disk."""
+        self.ask(_FLUSH)
 
     def ask_all(self, *asked: tuple[str, Values | None]) -> list[Found]:
         """What several statements find, in one round trip; in a transaction."""
@@ -137,7 +143,7 @@ class Link:
             yield from cursor.execute(self._text(statement), values)
 
     def hold(self, lock: int, timeout: str) -> None:
-        """Hold an advisory lock of the session, waited for no longer than `timeout`, in one round trip."""
+        """Hold an advisory lock until `let_go`, waited for no longer than `timeout`, in one round trip."""
         try:
             with self._db.pipeline():
                 self._db.execute(b"BEGIN")
@@ -148,6 +154,10 @@ class Link:
             with suppress(psycopg.Error):
                 self._db.execute(b"ROLLBACK")
             raise
+
+    def let_go(self) -> None:
+        """Hold no advisory lock any more."""
+        self.ask("SELECT pg_advisory_unlock_all()")
 
     @contextmanager
     def transaction(self, begin: str = "BEGIN") -> Iterator[None]:

@@ -41,22 +41,26 @@ class Made:
         return int(found[0][0]) if found else None
 
     def record(self, link: Link, study: int) -> tuple[int | None, int | None]:
-        """Record them if theirs are the next numbers.
+        """Record them if theirs are the next numbers; what nobody runs yet, on the disk.
 
         Returns:
             The revision of the last one, None if others were faster; and the next number, None without a study.
         """
         first = {"study": study, "number": self._rows[0].number, "by": len(self._rows)}
         if len(self._rows) == 1:
-            found = link.ask(statements.CREATE, self._columns[0] | first | {"id": key_of(study, first["number"])})
+            values = self._columns[0] | first | {"id": key_of(study, first["number"])}
+            found = (link.ask if self.claims else link.ask_durably)(statements.CREATE, values)
             return found[0][:2] if found else (None, None)
         with link.transaction():
             found = link.ask(statements.NEXT, first)
             if found:
                 link.copy(statements.COPY, [self._written(k, study, found[0][0]) for k in range(len(self._rows))])
-                return found[0][0], first["number"]
+        if not found:
             heads = link.ask(statements.HEAD, first)
             return None, heads[0][3] if heads else None
+        if not self.claims:
+            link.flush()
+        return found[0][0], first["number"]
 
     def _written(self, k: int, study: int, rev: int) -> tuple[Any, ...]:
         values, at = self._columns[k], rev - len(self._rows) + 1 + k

@@ -31,7 +31,10 @@ class Undone:
 
     def remember(self, again: Callable[[Link], bool]) -> None:
         """Take in something that was done, as what does it again if it was undone."""
-        self._acts.append(_Act(time.monotonic(), again))
+        now = time.monotonic()
+        while self._acts and now - self._acts[0].at > _LONG:
+            self._acts.popleft()
+        self._acts.append(_Act(now, again))
 
     def safe(self) -> None:
         """Forget it all: it is on the disk."""
@@ -40,7 +43,7 @@ class Undone:
     def redo(self, link: Link) -> None:
         """Do again, in their order, what the server has forgotten."""
         began = time.monotonic()
-        left = [act for act in self._acts if began - act.at < _LONG]
+        left = [act for act in list(self._acts) if began - act.at < _LONG]
         while left and time.monotonic() < began + _WAIT:
             left = [act for act in left if not _done(act, link)]
             time.sleep(_PAUSE if left else 0)

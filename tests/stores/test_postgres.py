@@ -324,6 +324,17 @@ def test_each_of_a_thousand_ready_trials_is_claimed_once_by_eight_threads(place,
     assert {found.attempt for found in everything(store)[0].values()} == {1}
 
 
+def test_what_another_is_about_to_claim_is_passed_over(place, store):
+    import psycopg
+
+    store.create("s", [planned(n) for n in range(3)], None)
+    with psycopg.connect(place.server.url) as other:
+        other.execute(f"SELECT 1 FROM {place.schema}.trial WHERE number = 0 FOR UPDATE")
+        assert [store.claim_next("s", "w")[1].number for _ in range(2)] == [1, 2]
+        assert store.claim_next("s", "w") is None
+    assert store.claim_next("s", "w")[1].number == 0
+
+
 def test_a_reader_misses_nothing_that_six_write(place, store):
     stop = threading.Event()
     told = {}

@@ -40,6 +40,8 @@ def register(commands: Any) -> None:
 
 
 def _count(written: str) -> int | str:
+    if written != "auto" and not written.isdecimal():
+        raise argparse.ArgumentTypeError(f"{written!r} is neither a number nor auto")
     return written if written == "auto" else int(written)
 
 

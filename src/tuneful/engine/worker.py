@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import traceback
-from asyncio import CancelledError
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -54,7 +53,10 @@ def serve(work: bytes, placer: Placer) -> int:
     except TunefulError as error:
         placer.say("refused", (type(error).__name__, str(error)))
         return 1
-    except (KeyboardInterrupt, CancelledError) as error:  # else the next worker would take the same trial, and so on
+    except Exception:  # noqa: BLE001 - a fault of ours: what it ran is lost, and given up after three
+        traceback.print_exc()
+        return 1
+    except BaseException as error:  # noqa: BLE001 - like CancelledError: the next worker would take the same trial
         traceback.print_exc()
         said = f"The objective raised {type(error).__name__}, which ends a worker. Let it raise an Exception."
         placer.say("refused", (ObjectiveError.__name__, said))

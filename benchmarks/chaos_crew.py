@@ -100,11 +100,13 @@ class Crew:
 
     def _children(self) -> list[int]:
         """What those have started that run, if it has begun to work."""
-        parents = ",".join(map(str, self._own()))
-        if not parents:
-            return []
-        listed = subprocess.run(["pgrep", "-P", parents], stdout=subprocess.PIPE, check=False).stdout
-        return [pid for pid in map(int, listed.split()) if (self._folder / f"ledger-{pid}.jsonl").exists()]
+        own = self._own()
+        return [pid for pid, parent in self._known() if parent in own and _runs(pid)]
+
+    def _known(self) -> list[tuple[int, int]]:
+        """All that ever began to work, as (process, its parent)."""
+        names = (path.stem.split("-") for path in self._folder.glob("ledger-*.jsonl"))
+        return [(int(pid), int(parent)) for _, pid, parent in names]
 
     def _wake(self, now: float) -> None:
         for pid, until in list(self._stopped.items()):
@@ -122,17 +124,19 @@ class Crew:
         for process in self._running.values():
             process.wait()
         deadline = time.monotonic() + _LEAVE
-        while (left := self._alive()) and time.monotonic() < deadline:
+        while (left := [pid for pid, _ in self._known() if _runs(pid)]) and time.monotonic() < deadline:
             time.sleep(0.05)
         self.left = left
         for pid in left:
             os.kill(pid, signal.SIGKILL)
 
-    def _alive(self) -> list[int]:
-        """All that have begun to work and have not ended."""
-        pids = [path.stem.split("-")[1] for path in self._folder.glob("ledger-*.jsonl")]
-        if not pids:
-            return []
-        command = ["ps", "-o", "pid=,stat=", "-p", ",".join(pids)]
-        listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
-        return [int(pid) for pid, state in map(str.split, listed.splitlines()) if not state.startswith("Z")]
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process, and more of it than its exit code."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:  # a system without /proc
+        return not Path("/proc/self").exists()
+    except ProcessLookupError:
+        return False

@@ -42,7 +42,8 @@ class Ledger:
     """What this process knows to have happened: a line each, whole even if the process is killed then."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / f"ledger-{os.getpid()}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        path = folder / f"ledger-{os.getpid()}-{os.getppid()}.jsonl"
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def write(self, *facts: Any) -> None:
         os.write(self._file, (json.dumps([*facts, time.time()]) + "\n").encode())

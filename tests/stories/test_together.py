@@ -7,7 +7,6 @@ import pytest
 from telling import check_curve, running, script, states
 
 import tuneful as tn
-from tuneful.engine import session as sessions
 from tuneful.engine.pulse import LEASE
 from tuneful.errors import StudyError
 from tuneful.history import State

@@ -109,11 +109,11 @@ class Forgetful:
 def fill_disk(store: Any, seconds: float) -> None:
     """Have no more room in a file, as SQLite is told it, for a while; then there is again."""
     connection = store._connection  # noqa: SLF001 - users have no way to do this
-    pages = max(db.execute("PRAGMA page_count").fetchone()[0] for db in connection._pair)  # noqa: SLF001 - the same
+    pages = max(db.execute("PRAGMA page_count").fetchone()[0] for db in [connection._db])  # noqa: SLF001 - the same
 
     def limit(pages: int) -> None:
         with connection._lock:  # noqa: SLF001 - the same
-            for db in connection._pair:  # noqa: SLF001 - the same
+            for db in [connection._db]:  # noqa: SLF001 - the same
                 db.execute(f"PRAGMA max_page_count = {pages}")
 
     limit(pages)

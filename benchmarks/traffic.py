@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from unittest import mock
+
+from tuneful.stores import connection
 
 _TRIALS = 25
 _NO_DATA = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA", "SAVEPOINT", "RELEASE")
@@ -28,6 +31,7 @@ class Trace:
     def __init__(self) -> None:
         self._connect = sqlite3.connect
         self._said: list[tuple[sqlite3.Connection, list[str]]] = []
+        self.flushed = 0  # times that a program waited for the disk by itself
 
     def connect(self, *args: Any, **options: Any) -> sqlite3.Connection:
         db: sqlite3.Connection = self._connect(*args, **options)
@@ -44,8 +48,9 @@ class Trace:
     def _one(self, trial: Callable[[], object]) -> Traffic:
         for _, said in self._said:
             said.clear()
+        self.flushed = 0
         trial()
-        statements = commits = synced = 0
+        statements, commits, synced = 0, 0, self.flushed
         for db, said in self._said:
             words = [text.split(None, 1)[0].upper() for text in said if not text.startswith("--")]
             (level,) = db.execute("PRAGMA synchronous").fetchone()
@@ -59,5 +64,14 @@ class Trace:
 def tracing() -> Iterator[Trace]:
     """Trace the connections that are opened meanwhile."""
     trace = Trace()
-    with mock.patch("sqlite3.connect", trace.connect), mock.patch("sqlite3.dbapi2.connect", trace.connect):
+
+    def flush(file: int) -> None:
+        trace.flushed += 1
+        os.fsync(file)
+
+    with (
+        mock.patch("sqlite3.connect", trace.connect),
+        mock.patch("sqlite3.dbapi2.connect", trace.connect),
+        mock.patch.object(connection, "flush", flush),
+    ):
         yield trace

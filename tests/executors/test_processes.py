@@ -125,17 +125,19 @@ def test_ended_at_once_they_give_back_what_they_run(study):
     assert [(r.state, r.attempt) for r in study.sync().trials] == [(State.QUEUED, 2)]
 
 
-def test_one_that_dies_is_replaced_with_its_place(study):
+def test_one_that_dies_or_is_ended_is_replaced(study):
     with team_of(study, n=2) as (team, hear):
         hear("idle", 2)
         first, second = pids(team)
         os.kill(first, signal.SIGKILL)
         assert hear("gone")[0].about == -signal.SIGKILL
-        hear("idle")
+        os.kill(second, signal.SIGTERM)
+        assert hear("gone")[0].about == 128 + signal.SIGTERM
+        hear("idle", 2)
         assert team.living == 2
-        assert second in pids(team)
-        assert first not in pids(team)
+        assert not {first, second} & set(pids(team))
         assert ended(first)
+        assert ended(second)
 
 
 def test_one_is_killed_by_its_name(study):

@@ -266,7 +266,7 @@ def test_a_read_only_folder_is_refused_with_advice(tmp_path):
 def test_a_file_whose_rights_are_gone_while_it_is_open_says_so(tmp_path):
     with closing(SqliteStore(tmp_path / "runs.db")) as store:
         begun(store)
-        for db in store._connection._pair:
+        for db in (store._connection._db,):
             db.execute("PRAGMA query_only = ON")
         with pytest.raises(StoreError, match=r"runs\.db cannot be written .*Check the rights"):
             started(store)

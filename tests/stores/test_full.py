@@ -22,15 +22,13 @@ def store(tmp_path):
 @contextmanager
 def full(store):
     """No more room for `store`, as SQLite is told it."""
-    pair = store._connection._pair
-    for db in pair:
-        (pages,) = db.execute("PRAGMA page_count").fetchone()
-        db.execute(f"PRAGMA max_page_count = {pages}")
+    db = store._connection._db
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
     try:
         yield
     finally:
-        for db in pair:
-            db.execute("PRAGMA max_page_count = 1073741823")
+        db.execute("PRAGMA max_page_count = 1073741823")
 
 
 LONG = {"text": "n" * 20_000}

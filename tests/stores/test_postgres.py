@@ -850,10 +850,17 @@ def test_a_signal_handler_may_use_the_store_in_the_midst_of_a_call(place, store)
     def handler(signum, frame):
         seen.append(store.studies())
 
+    def work(link):
+        while not seen:
+            link.ask("SELECT pg_sleep(0.1)")
+
     before = signal.signal(signal.SIGUSR1, handler)
+    timer = threading.Timer(0.15, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    timer.start()
     try:
-        store._run(lambda link: (os.kill(os.getpid(), signal.SIGUSR1), link.ask("SELECT pg_sleep(0)")))
+        store._run(work)
     finally:
+        timer.join()
         signal.signal(signal.SIGUSR1, before)
     assert seen == [["s"]]
 

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from contract import FORM, SPACE, begun, done, everything, known, process, reported, row, running, started
@@ -51,40 +52,75 @@ def test_the_file_is_written_ahead_and_marked_as_ours(store, path):
     assert pragma(path, "integrity_check") == "ok"
 
 
-def test_a_result_waits_for_the_disk_and_what_precedes_it_does_not(store):
-    assert store._connection._pair[1].execute("PRAGMA synchronous").fetchone() == (2,)
-    assert store._connection._pair[0].execute("PRAGMA synchronous").fetchone() == (1,)
-
-
-def traced(store):
-    """What a store's two connections are asked from now on: (whether it waits for the disk, statement)."""
+@pytest.fixture
+def traced(store, monkeypatch):
+    """What a store's file is asked from now on, and when the disk is waited for."""
     seen = []
-    pair = store._connection._pair
-    for db in pair:
-        db.set_trace_callback(lambda text, waits=db is pair[1]: seen.append((waits, text.split()[0])))
+    flush = connection.flush
+
+    def flushed(file):
+        assert os.fstat(file).st_ino == Path(f"{store.path}-wal").stat().st_ino
+        flush(file)
+        seen.append("flush")
+
+    monkeypatch.setattr(connection, "flush", flushed)
+    store._connection._db.set_trace_callback(lambda text: seen.append(text.split()[0]))
     return seen
 
 
-def test_a_trial_without_reports_costs_two_transactions_of_two_statements(store):
+def test_a_disk_that_keeps_nothing_is_told_and_what_was_written_counts_when_it_is_told_again(store, monkeypatch):
+    made, claim = started(store)
+    with monkeypatch.context() as patched:
+
+        def broken(file):
+            raise OSError(5, "Input/output error")
+
+        patched.setattr(connection, "flush", broken)
+        with pytest.raises(
+            StoreError, match=r"studies\.db: the disk does not keep what is written to it.*Input/output"
+        ):
+            store.finish("s", claim, done(made))
+    assert store.finish("s", claim, done(made)) == known(store).ended
+
+
+def test_a_file_behind_a_link_is_flushed_where_it_is(path, tmp_path, monkeypatch):
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with closing(SqliteStore(link)) as store:
+        begun(store)
+        made, claim = started(store)
+        assert store.finish("s", claim, done(made)) is not None
+        assert os.fstat(store._connection._journal).st_ino == Path(f"{path}-wal").stat().st_ino
+
+
+def test_a_journal_that_is_another_file_by_now_is_the_one_that_is_flushed(path, monkeypatch):
+    with closing(SqliteStore(path)) as store:
+        begun(store)
+        store._connection._journal = os.open(os.devnull, os.O_RDONLY)
+        flushed, flush = [], connection.flush
+        monkeypatch.setattr(connection, "flush", lambda file: (flushed.append(os.fstat(file).st_ino), flush(file)))
+        made, claim = started(store)
+        store.finish("s", claim, done(made))
+        assert flushed == [Path(f"{path}-wal").stat().st_ino]
+
+
+def test_a_trial_without_reports_costs_two_transactions_of_two_statements_and_its_result_waits_for_the_disk(
+    store, traced
+):
     started(store)
-    seen = traced(store)
+    traced.clear()
     made, claim = started(store, 1)
     store.finish("s", claim, done(made))
-    assert seen == [
-        *[(False, word) for word in ("BEGIN", "UPDATE", "INSERT", "COMMIT")],
-        *[(True, word) for word in ("BEGIN", "UPDATE", "UPDATE", "COMMIT")],
-    ]
+    assert traced == [*("BEGIN", "UPDATE", "INSERT", "COMMIT"), *("BEGIN", "UPDATE", "UPDATE", "COMMIT", "flush")]
 
 
-def test_a_checkpoint_waits_for_the_disk_and_plain_reports_do_not(store):
+def test_a_checkpoint_waits_for_the_disk_and_plain_reports_do_not(store, traced):
     made, claim = started(store)
-    seen = traced(store)
     store.report("s", claim, made, [reported(0, 1)])
-    assert {waits for waits, _ in seen} == {False}
-    seen.clear()
+    assert "flush" not in traced
     made.saved = (1, 1)
     store.report("s", claim, made, [reported(0, 2)])
-    assert {waits for waits, _ in seen} == {True}
+    assert traced[-1] == "flush"
 
 
 def test_there_are_no_pickles_in_a_file(store, path):
@@ -362,7 +398,7 @@ def test_a_store_that_cannot_give_back_at_the_end_lets_go_of_the_file(path):
         store = begun(SqliteStore(path))
         store.beat("w", 60.0)
         started(store)
-        store._connection._pair[0].execute("PRAGMA query_only = ON")
+        store._connection._db.execute("PRAGMA query_only = ON")
         with pytest.raises(StoreError):
             store.close("w")
         with pytest.raises(StoreError, match="closed"):

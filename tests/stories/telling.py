@@ -2,9 +2,13 @@
 
 import ast
 import contextlib
+import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +21,13 @@ from tuneful.history import State
 
 def say(*what):
     print(repr(what), flush=True)
+
+def childless():
+    "Whether nothing is left of all child processes, not even what they are remembered by."
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return True
 """
 
 
@@ -116,3 +127,43 @@ def same_trials(a, b):
     """Whether two studies tried the same settings with the same results."""
     assert story(a) == story(b)
     np.testing.assert_array_equal(a.history.x, b.history.x)
+
+
+def eventually(is_so):
+    """Wait until it is."""
+    deadline = time.monotonic() + 60  # only against a hang
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def watched(tmp_path, code, **values):
+    """A script of whose processes and temporary folders nothing may be left."""
+    folder, mark = tmp_path / "tmp", f"TUNEFUL_MARK={tmp_path}"
+    folder.mkdir()
+    begin = f"os.environ.update(TMPDIR={str(folder)!r}, TUNEFUL_MARK={str(tmp_path)!r})\nos.setpgrp()\n"
+    with script(begin + code, path=str(tmp_path / "a.db"), gate=str(tmp_path / "gate"), **values) as other:
+        yield other
+        other.process.wait()
+    eventually(lambda: not marked(mark))
+    assert not list(folder.iterdir()) or other.process.returncode == -signal.SIGKILL
+
+
+def marked(mark):
+    """The processes that were started with this in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def whys(path):
+    """How the attempts ended that were no end of a trial: (trial, attempt, why)."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        asked = "SELECT t.number, a.attempt, a.why FROM attempt a JOIN trial t ON t.id = a.trial ORDER BY 1, 2"
+        return db.execute(asked).fetchall()

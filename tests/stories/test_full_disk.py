@@ -20,12 +20,12 @@ class Disk:
         self._store = study._session.store
 
     def fill(self):
-        for db in self._store._connection._pair:
+        for db in (self._store._connection._db,):
             (pages,) = db.execute("PRAGMA page_count").fetchone()
             db.execute(f"PRAGMA max_page_count = {pages}")
 
     def free(self):
-        for db in self._store._connection._pair:
+        for db in (self._store._connection._db,):
             db.execute("PRAGMA max_page_count = 1073741823")
 
 
@@ -212,7 +212,7 @@ def blocked(study):
 
 
 def test_a_store_that_is_away_at_the_end_of_a_trial_is_not_the_trials_fault(study, monkeypatch):
-    for db in study._session.store._connection._pair:
+    for db in (study._session.store._connection._db,):
         db.execute("PRAGMA busy_timeout = 50")
     study.run(lambda x: x, trials=1, quiet=True)
     trial = study.ask()

@@ -249,7 +249,7 @@ say("end", study.status)
 
 AWAY = 'weather["until"] = 15'
 FILL = """
-            for db in weather["stores"][0]._connection._pair:
+            for db in (weather["stores"][0]._connection._db,):
                 (pages,) = db.execute("PRAGMA page_count").fetchone()
                 db.execute(f"PRAGMA max_page_count = {pages}")
 """
@@ -262,7 +262,7 @@ FREE = """
         except StoreFull:
             refused.append(1)
             if len(refused) == 3:
-                for db in self._connection._pair:
+                for db in (self._connection._db,):
                     db.execute("PRAGMA max_page_count = 1073741823")
             raise
     SqliteStore.finish = patient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -128,6 +129,8 @@ def _set_up(setup: Callable[[], object] | None, signals: Signals) -> None:
 def main(pipe: int) -> None:
     """Be the worker of a parent process, at the other end of the pipe that is the file of this number."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to hear
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # several write to one place, and may be killed
     link = Link(Connection(pipe))
     work = link.work()
     code = 0 if work is None else serve(work, link)

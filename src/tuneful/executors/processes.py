@@ -26,6 +26,8 @@ _BOOT = (
     "import sys; sys.argv.pop(0); sys.path[:] = sys.argv.pop(0).split('\\n'); "
     "__import__('tuneful.engine.worker', fromlist=['main']).main(int(sys.argv.pop(0)))"
 )
+# How Python was called here (-O, -W error), as multiprocessing hands it on.
+_FLAGS: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001 - see there
 _ENDED_ITSELF = 75  # its trial took too long or too much memory: it is over, and the next worker can begin
 _STILLBORN = 3  # workers in a row that may die before they are ready
 _GRACE = 30.0  # seconds that workers have to give back their trials
@@ -149,7 +151,7 @@ class _Worker:
         self.pipe, theirs = Pipe()
         path = "\n".join(folder for folder in sys.path if isinstance(folder, str))  # imports pass over others too
         self._process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-c", _BOOT, path, str(theirs.fileno()), *sys.argv],
+            [sys.executable, *_FLAGS, "-c", _BOOT, path, str(theirs.fileno()), *sys.argv],
             env=os.environ | extra,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

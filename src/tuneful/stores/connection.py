@@ -17,6 +17,8 @@ from tuneful.stores.backup import copy_whole
 from tuneful.stores.filesystem import refuse_network
 from tuneful.stores.locks import FileLocks, locks_of
 
+flush = getattr(os, "fdatasync", os.fsync)  # of an open file
+
 _BUSY = 30.0  # seconds that SQLite itself waits for a lock that is not ours
 _WAL_BYTES = 64 * 2**20
 
@@ -24,8 +26,9 @@ _WAL_BYTES = 64 * 2**20
 class Connection:
     """One SQLite file, for one process and all its threads.
 
-    Two connections lie behind it: one waits at each commit until the disk has it, the other does not. A commit of
-    the first makes those of the second safe too.
+    What must be on the disk when a write is over is flushed there behind the gate, while others write already: one
+    flush of SQLite's journal keeps all that was committed before it. A checkpoint flushes it too before it takes
+    anything out of it (sqlite.org/wal.html, "Performance Considerations").
 
     Attributes:
         locks: The locks between processes.
@@ -41,7 +44,9 @@ class Connection:
         self.path = path
         self._file = path.absolute()
         self._lock = threading.RLock()
-        self._pair: tuple[sqlite3.Connection, sqlite3.Connection] | None = None
+        self._db: sqlite3.Connection | None = None
+        self._log = Path(f"{self._file.resolve()}-wal")  # SQLite's journal; beside the file itself, not a link to it
+        self._journal: int | None = None  # the same, as an open file
         self._closed = False
         self._turn = 0  # counts the writes
         self._ready()
@@ -51,9 +56,9 @@ class Connection:
     def read(self) -> Iterator[sqlite3.Connection]:
         """A transaction that sees one state of the file."""
         with self._lock:
-            db, other = self._ready()
+            db = self._ready()
             try:
-                _begin(db, other, "BEGIN")
+                _begin(db, "BEGIN")
                 try:
                     yield db
                 finally:
@@ -69,14 +74,14 @@ class Connection:
         A `ROLLBACK` in it undoes it without an error.
         """
         with self._lock:
-            other, db = self._ready() if durable else reversed(self._ready())
+            db, written = self._ready(), False
             with self.locks.gate():
                 try:
-                    _begin(db, other, "BEGIN IMMEDIATE")
+                    _begin(db, "BEGIN IMMEDIATE")
                     self._turn = turn = self._turn + 1
                     try:
                         yield db
-                        if db.in_transaction:
+                        if written := db.in_transaction:
                             db.execute("COMMIT")
                     except BaseException:
                         if db.in_transaction and turn == self._turn:  # not that of a later one
@@ -84,6 +89,30 @@ class Connection:
                         raise
                 except sqlite3.Error as error:
                     raise translated(error, self.path) from error
+            if durable and written:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Have the disk keep all that was committed.
+
+        Raises:
+            StoreError: it does not.
+        """
+        try:
+            flush(self._journal_file())
+        except OSError as error:
+            kind = StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+            raise kind(f"{self.path}: the disk does not keep what is written to it ({error}).") from error
+
+    def _journal_file(self) -> int:
+        if self._journal is not None:
+            there, mine = self._log.stat(), os.fstat(self._journal)
+            if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
+                return self._journal
+            os.close(self._journal)
+            self._journal = None
+        self._journal = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+        return self._journal
 
     def again(self) -> Connection:
         """Another one to the same file, for a long look at one moment of it while this one goes on."""
@@ -100,22 +129,25 @@ class Connection:
             self._let_go()
 
     def _let_go(self) -> None:
-        for db in self._pair or ():
-            db.close()
-        self._pair = None
+        if self._journal is not None:
+            os.close(self._journal)
+            self._journal = None
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
-    def _ready(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-        """The connections that do not wait for the disk and that do; opened again after a fork."""
-        if self._pair is None:
+    def _ready(self) -> sqlite3.Connection:
+        """The connection; opened again after a fork."""
+        if self._db is None:
             if self._closed:
                 raise StoreError(f"{self.path} was closed. Open the study again.")
             try:
-                self._pair = self._opened_file(self._file)
+                self._db = self._opened_file(self._file)
             except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a message on damaged names
                 raise translated(error, self.path) from error
-        return self._pair
+        return self._db
 
-    def _opened_file(self, path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    def _opened_file(self, path: Path) -> sqlite3.Connection:
         if not path.parent.is_dir():
             raise StoreError(f"There is no folder {path.parent} to put {path.name} in. Create it first.")
         refuse_network(path.resolve())
@@ -127,9 +159,9 @@ class Connection:
             kind = StoreFull if error.errno == errno.ENOSPC else StoreError
             raise kind(f"{path} cannot be written: {error}. Check the rights and the space of its folder.") from error
         with self.locks.gate(), contextlib.ExitStack() as undo:
-            quick = _opened(str(path), "NORMAL")
-            undo.callback(quick.close)
-            version = schema.version_of(quick)
+            db = _opened(str(path))
+            undo.callback(db.close)
+            version = schema.version_of(db)
             if version is None:
                 raise StoreError(f"{path} is a database of another program. Pass another file; it was not changed.")
             if version > schema.VERSION:
@@ -137,17 +169,16 @@ class Connection:
                     f"{path} was written by a newer Tuneful (format {version}; this one reads up to "
                     f"{schema.VERSION}). Install a newer Tuneful."
                 )
-            quick.execute("PRAGMA journal_mode = WAL")
-            quick.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
             if 0 < version < schema.VERSION:
-                _keep(quick, path, version)
-            quick.execute("BEGIN IMMEDIATE")
+                _keep(db, path, version)
+            db.execute("BEGIN IMMEDIATE")
             if version < schema.VERSION:
-                schema.migrate(quick, version)
-            quick.execute("COMMIT")
-            durable = _opened(str(path), "FULL")
+                schema.migrate(db, version)
+            db.execute("COMMIT")
             undo.pop_all()
-            return quick, durable
+            return db
 
     def _halt(self) -> None:
         """Let a fork pass: in no transaction, and with the file closed until it is used again.
@@ -182,18 +213,17 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
-def _begin(db: sqlite3.Connection, other: sqlite3.Connection, how: str) -> None:
-    for each in (db, other):
-        if each.in_transaction:  # a Ctrl-C broke into this thread's last one
-            each.execute("ROLLBACK")
+def _begin(db: sqlite3.Connection, how: str) -> None:
+    if db.in_transaction:  # a Ctrl-C broke into this thread's last one
+        db.execute("ROLLBACK")
     db.execute(how)
 
 
-def _opened(path: str, synchronous: str) -> sqlite3.Connection:
+def _opened(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY, check_same_thread=False)
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA trusted_schema = OFF")
-    db.execute(f"PRAGMA synchronous = {synchronous}")
+    db.execute("PRAGMA synchronous = NORMAL")
     return db
 
 

@@ -92,7 +92,11 @@ class Run:
             (self._folder / "over").touch()
             if self._cut is not None:
                 self._cut.join()
-        if reader.wait(60):
+        try:
+            reader.wait(60)
+        except subprocess.TimeoutExpired:
+            reader.kill()
+        if reader.wait():
             crew.deaths.append((reader.pid, reader.returncode))
         return check(self._folder, self._facts, crew.faults, self._damage()), crew
 

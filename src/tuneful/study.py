@@ -108,7 +108,8 @@ class Study:
         self.address: Address = parse_address(study)
         limits, seed = Limits(count_of("trials", trials)), None if seed is None else seed_of(seed)
         store = open_store(self.address)
-        self._place = str(self.address)  # where workers find it
+        path = self.address.path
+        self._place = str(self.address) if path is None else f"{path.absolute()}#{self.address.name}"  # for workers
         try:
             with _legible(self.address):
                 self._open(store, wanted, goals, given, seed, of, checkpoints, settings)
@@ -300,7 +301,7 @@ class Study:
         session, seconds, size = self._session, seconds_of(trial_timeout, "trial_timeout"), bytes_of(trial_memory)
         if not session.shared:
             folder = Path(tempfile.mkdtemp(prefix="tuneful-"))
-            weakref.finalize(session, shutil.rmtree, folder, ignore_errors=True)
+            weakref.finalize(session, _remove, folder, os.getpid())
             session.move_to(SqliteStore(folder / "study.db"))
             self._place = f"{folder / 'study.db'}#{session.name}"
         return Work(
@@ -580,6 +581,11 @@ _OTHER = "Open it as it is, or take another name."
 def _close(session: Session, pid: int) -> None:
     if os.getpid() == pid:  # a forked child holds nothing
         session.close()
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # what it has forked has no right to it
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checkpoints_beside(path: Path, name: str) -> Path:

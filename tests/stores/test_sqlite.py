@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import threading
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,15 +93,18 @@ def test_a_file_behind_a_link_is_flushed_where_it_is(path, tmp_path, monkeypatch
         assert os.fstat(store._connection._journal).st_ino == Path(f"{path}-wal").stat().st_ino
 
 
-def test_a_journal_that_is_another_file_by_now_is_the_one_that_is_flushed(path, monkeypatch):
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "replaced"])
+def test_a_file_that_is_removed_while_it_is_in_use_is_told(path, tmp_path, again):
     with closing(SqliteStore(path)) as store:
         begun(store)
-        store._connection._journal = os.open(os.devnull, os.O_RDONLY)
-        flushed, flush = [], connection.flush
-        monkeypatch.setattr(connection, "flush", lambda file: (flushed.append(os.fstat(file).st_ino), flush(file)))
         made, claim = started(store)
-        store.finish("s", claim, done(made))
-        assert flushed == [Path(f"{path}-wal").stat().st_ino]
+        for left in tmp_path.iterdir():
+            left.unlink()
+        with closing(SqliteStore(path)) if again else nullcontext() as other:
+            if again:
+                begun(other)
+            with pytest.raises(StoreError, match=r"studies\.db was removed or replaced while it was in use"):
+                store.finish("s", claim, done(made))
 
 
 def test_a_trial_without_reports_costs_two_transactions_of_two_statements_and_its_result_waits_for_the_disk(

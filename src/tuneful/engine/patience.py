@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,6 +13,7 @@ from tuneful.errors import StoreAway, StoreError
 T = TypeVar("T")
 
 OUTAGE = 600.0  # seconds; a restart takes some, a failover a minute or two
+_log = logging.getLogger("tuneful")
 _PAUSES = 0.1, 5.0  # seconds between tries, growing from one to the other
 
 
@@ -31,9 +33,11 @@ def patiently(call: Callable[[], T], signals: Signals, kinds: type[StoreError] =
     while True:
         try:
             return call()
-        except kinds:
+        except kinds as error:
             if time.monotonic() > deadline:
                 raise
+            if pause == _PAUSES[0]:
+                _log.warning("Waiting for the store, for up to %.0f minutes: %s", OUTAGE / 60, error)
         with signals.let_through():
             time.sleep(pause)
         pause = min(2 * pause, longest)

@@ -100,18 +100,20 @@ class Connection:
         """
         try:
             flush(self._journal_file())
+        except FileNotFoundError:
+            raise StoreError(
+                f"{self.path} was removed or replaced while it was in use; what is told to it is lost. Open it again."
+            ) from None
         except OSError as error:
             kind = StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
             raise kind(f"{self.path}: the disk does not keep what is written to it ({error}).") from error
 
     def _journal_file(self) -> int:
-        if self._journal is not None:
-            there, mine = self._log.stat(), os.fstat(self._journal)
-            if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
-                return self._journal
-            os.close(self._journal)
-            self._journal = None
-        self._journal = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+        if self._journal is None:
+            self._journal = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+        there, mine = self._log.stat(), os.fstat(self._journal)
+        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):  # SQLite keeps it as long as the file is open
+            raise FileNotFoundError
         return self._journal
 
     def again(self) -> Connection:

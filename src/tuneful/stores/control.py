@@ -60,19 +60,17 @@ def members(db: sqlite3.Connection) -> list[Member]:
 
 def give_up(db: sqlite3.Connection, worker: str, why: str) -> int:
     """Take what a worker runs from it, and forget the worker; how many trials."""
-    running = db.execute(
-        "SELECT id, study, attempt, token FROM trial WHERE worker = ? AND state = 1", (worker,)
-    ).fetchall()
-    for key, study, attempt, token in running:
+    running = db.execute(statements.RUN_BY, (worker,)).fetchall()
+    for key, study, attempt, token, saved in running:
         rev = _bumped(db, study)
-        db.execute(statements.SET_ASIDE, (key, attempt, token, worker, why, time.time(), None, None))
-        (lost,) = db.execute(statements.LOSSES, (key,)).fetchone()
+        db.execute(statements.SET_ASIDE, (key, attempt, token, worker, why, time.time(), saved, None))
+        (lost,) = db.execute(statements.LOSSES, (key, saved)).fetchone()
         if lost < _LOST_AT_MOST:
             asked = "SELECT until, step, attempt, cost, seen FROM trial WHERE id = ?"
             moment = Moment(rev, State.QUEUED, *db.execute(asked, (key,)).fetchone())
             db.execute(statements.BACK, {"rev": rev, "moment": past_text([moment]), "key": key})
             continue
-        message = f"{lost} workers in a row died while they ran it, without a new checkpoint; it was not started again."
+        message = f"{lost} workers died while they ran it, without getting further; it was not started again."
         _fold(db, key, rev, State.FAILED, {"type": "WorkerLost", "message": message, "traceback": ""})
     db.execute("DELETE FROM worker WHERE id = ?", (worker,))
     return len(running)

@@ -87,16 +87,14 @@ def give_up(link: Link, worker: str, slot: int, why: str) -> int:
 
 def put_back(link: Link, running: Sequence[tuple[Any, ...]], worker: str | None, why: str) -> None:
     """Queue trials again, as rows of `RUN_BY`; but not one that has taken down too many workers."""
-    for key, study, attempt, token, lost in running:
+    for key, study, attempt, token, lost, saved in running:
         kept = {"id": key, "attempt": attempt, "token": token, "worker": worker, "why": why}
-        link.ask(statements.SET_ASIDE, kept | {"metrics": None, "error": None})
+        link.ask(statements.SET_ASIDE, kept | {"metrics": saved, "error": None})
         lost_now = lost + (why == "lost")
         if lost_now < _LOST_AT_MOST:
             link.ask(statements.BACK, {"id": key, "study": study})
             continue
-        message = (
-            f"{lost_now} workers in a row died while they ran it, without a new checkpoint; it was not started again."
-        )
+        message = f"{lost_now} workers died while they ran it, without getting further; it was not started again."
         error = {"type": "WorkerLost", "message": message, "traceback": ""}
         _fold(link, study, [key], State.FAILED, dumps(error))
 

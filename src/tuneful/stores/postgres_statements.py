@@ -282,13 +282,15 @@ STILL_SILENT = (
     f"SELECT 1 FROM tuneful.worker WHERE slot = %(slot)s AND (%(gone)s OR lease_until < {NOW}) FOR UPDATE SKIP LOCKED"
 )
 LOCK_WORKER = "SELECT 1 FROM tuneful.worker WHERE slot = %(slot)s FOR UPDATE"
+# Where a trial stands; NULL without a checkpoint. One that advances may lose any number of workers.
+_STANDS = "('{\"saved_step\":' || t.saved_step || '}')"
 RUN_BY = (
     "SELECT t.id, t.study, t.attempt, t.token, (SELECT count(*) FROM tuneful.attempt a WHERE a.trial = t.id "
-    "AND a.why = 'lost' AND a.attempt > coalesce(t.saved_attempt, 0) AND a.attempt <> t.attempt) "
+    f"AND a.why = 'lost' AND a.metrics IS NOT DISTINCT FROM {_STANDS} AND a.attempt <> t.attempt), {_STANDS} "
     f"FROM tuneful.trial t WHERE t.worker = %(worker)s AND t.state = 1 ORDER BY t.id {_LOCKED} OF t"
 )
 UNDER_TOKENS = (
-    "SELECT t.id, t.study, t.attempt, t.token, 0 FROM tuneful.trial t "
+    "SELECT t.id, t.study, t.attempt, t.token, 0, NULL FROM tuneful.trial t "
     f"WHERE t.state = 1 AND t.token = ANY(%(tokens)s::text[]) ORDER BY t.id {_LOCKED} OF t"
 )
 BACK = (

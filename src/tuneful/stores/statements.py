@@ -70,11 +70,9 @@ FOLD = (
     "UPDATE trial SET state = ?, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, revs = ?, "
     "wish = NULL, worker = NULL, token = NULL WHERE id = ?"
 )
-# Workers lost since the last checkpoint: a trial that advances may lose any number of them.
-LOSSES = (
-    "SELECT count(*) FROM attempt a JOIN trial t ON t.id = a.trial WHERE a.trial = ? AND a.why = 'lost' "
-    "AND a.attempt > coalesce(t.saved_attempt, 0)"
-)
+# Workers lost at the checkpoint at which it stands: a trial that advances may lose any number of them.
+RUN_BY = "SELECT id, study, attempt, token, '{\"saved_step\":' || saved_step || '}' FROM trial WHERE worker = ? AND state = 1"
+LOSSES = "SELECT count(*) FROM attempt WHERE trial = ? AND why = 'lost' AND metrics IS ?"
 REPORTED = "SELECT step, rev, metrics FROM report WHERE trial = ? ORDER BY step"
 SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PROGRESS = (

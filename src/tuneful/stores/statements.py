@@ -70,8 +70,9 @@ FOLD = (
     "UPDATE trial SET state = ?, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, revs = ?, "
     "wish = NULL, worker = NULL, token = NULL WHERE id = ?"
 )
-# Workers lost at the checkpoint at which it stands: a trial that advances may lose any number of them.
-RUN_BY = "SELECT id, study, attempt, token, '{\"saved_step\":' || saved_step || '}' FROM trial WHERE worker = ? AND state = 1"
+# Where a trial stands; NULL without a checkpoint. One that advances may lose any number of workers.
+STANDS = "'{\"saved_step\":' || saved_step || '}'"
+RUN_BY = f"SELECT id, study, attempt, token, {STANDS} FROM trial WHERE worker = ? AND state = 1"  # noqa: S608 - our own
 LOSSES = "SELECT count(*) FROM attempt WHERE trial = ? AND why = 'lost' AND metrics IS ?"
 REPORTED = "SELECT step, rev, metrics FROM report WHERE trial = ? ORDER BY step"
 SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"

@@ -7,7 +7,6 @@ import errno
 import os
 import sqlite3
 import threading
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tuneful.errors import StoreBusy, StoreError, StoreFull
 from tuneful.stores import schema
 from tuneful.stores.backup import copy_whole
 from tuneful.stores.filesystem import refuse_network
+from tuneful.stores.forking import halts_at_forks
 from tuneful.stores.locks import FileLocks, locks_of
 
 flush = getattr(os, "fdatasync", os.fsync)  # of an open file
@@ -50,7 +50,7 @@ class Connection:
         self._closed = False
         self._turn = 0  # counts the writes
         self._ready()
-        _connections.add(self)
+        halts_at_forks(self)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -182,7 +182,7 @@ class Connection:
             undo.pop_all()
             return db
 
-    def _halt(self) -> None:
+    def halt(self) -> None:
         """Let a fork pass: in no transaction, and with the file closed until it is used again.
 
         SQLite remembers for the whole process which locks it holds. A child would believe that it holds those of
@@ -191,28 +191,13 @@ class Connection:
         self._lock.acquire()
         self._let_go()
 
+    def go_on(self) -> None:
+        """After a fork, in the parent."""
+        self._lock.release()
 
-_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
-_halted: list[Connection] = []
-
-
-def _before_fork() -> None:
-    for connection in list(_connections):
-        connection._halt()  # noqa: SLF001 - our own class
-        _halted.append(connection)
-
-
-def _after_fork_in_parent() -> None:
-    while _halted:
-        _halted.pop()._lock.release()  # noqa: SLF001 - our own class
-
-
-def _after_fork_in_child() -> None:
-    while _halted:
-        _halted.pop()._lock = threading.RLock()  # noqa: SLF001 - our own class
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+    def leave(self) -> None:
+        """After a fork, in the child."""
+        self._lock = threading.RLock()
 
 
 def _begin(db: sqlite3.Connection, how: str) -> None:

@@ -11,7 +11,7 @@ from tuneful.protocols import Member, Orders
 from tuneful.stores import statements
 from tuneful.stores.codec import dumps
 from tuneful.stores.rows import folded, past_text
-from tuneful.stores.statements import key_of
+from tuneful.stores.tables import key_of
 
 _LOST_AT_MOST = 3  # workers that a trial may take down before it is given up
 

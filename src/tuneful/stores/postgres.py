@@ -24,14 +24,14 @@ from tuneful.stores import (
 from tuneful.stores import postgres_statements as statements
 from tuneful.stores.address import Address, parse_address
 from tuneful.stores.codec import dumps, loads
+from tuneful.stores.damage import understood
 from tuneful.stores.postgres_connection import Connection
 from tuneful.stores.postgres_link import Found, Link
 from tuneful.stores.postgres_made import Made
 from tuneful.stores.postgres_undone import Undone
 from tuneful.stores.postgres_url import schema_of
 from tuneful.stores.rows import from_columns, past_text, to_columns
-from tuneful.stores.statements import key_of
-from tuneful.stores.tables import Page
+from tuneful.stores.tables import Page, key_of
 from tuneful.stores.worker import version
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ class PostgresStore:
 
     def study(self, name: str) -> StudyRow | None:
         found = self._run(lambda link: link.ask(statements.FORM, {"name": name}))
-        with self._understood():
+        with understood(self._shown):
             return StudyRow(name, loads(found[0][0])) if found else None
 
     def studies(self) -> list[str]:
@@ -106,11 +106,11 @@ class PostgresStore:
     def spaces(self, name: str) -> list[tuple[int, dict[str, Any]]]:
         found = self._at(name, lambda link, study: link.ask(statements.ALL_SPACES, {"study": study}))
         self._there(name, found)
-        with self._understood():
+        with understood(self._shown):
             return [(version, loads(body)) for version, body in found]
 
     def sync(self, name: str, rev: int) -> Changes:
-        with self._understood():
+        with understood(self._shown):
             changes = self._at(name, lambda link, study: postgres_reading.changes(link, study, rev))
         if changes is None:
             raise self._gone(name)
@@ -191,7 +191,7 @@ class PostgresStore:
             link.ask(statements.CLAIM_AGAIN, values)
             return bool(link.ask(statements.TOLD, values))  # else the server has forgotten the trial itself
 
-        with self._doubting([Claim(0, 0, token)]), self._understood():
+        with self._doubting([Claim(0, 0, token)]), understood(self._shown):
             rows = list(from_columns(self._at(name, work)))
         if not rows:
             return None
@@ -337,7 +337,7 @@ class PostgresStore:
 
     def _bury(self, worker: str, slot: int, *, gone: bool) -> int:
         def work(link: Link) -> int:
-            with link.transaction(), self._understood():
+            with link.transaction(), understood(self._shown):
                 still = link.ask(statements.STILL_SILENT, {"slot": slot, "gone": gone})
                 return postgres_control.give_up(link, worker, slot, "lost") if still else 0
 
@@ -498,16 +498,6 @@ class PostgresStore:
     def _gone(self, name: str) -> StudyNotFound:
         self._ids.pop(name, None)
         return StudyNotFound(f"There is no study {name!r} in {self._shown}: it was deleted, or never made.")
-
-    @contextmanager
-    def _understood(self) -> Iterator[None]:
-        try:
-            yield
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise StoreError(
-                f"{self._shown} is damaged: what it holds is not what was written ({type(error).__name__}: {error}). "
-                "Restore a copy."
-            ) from error
 
 
 def _tail(moment: Moment) -> str:

@@ -6,7 +6,6 @@ import os
 import random
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from tuneful.errors import StoreError, StudyError
 from tuneful.stores import postgres_errors as errors
 from tuneful.stores.address import Address
+from tuneful.stores.forking import halts_at_forks
 from tuneful.stores.postgres_errors import Fault
 from tuneful.stores.postgres_link import Greeting, Link
 from tuneful.stores.postgres_url import schema_of
@@ -75,7 +75,7 @@ class Connection:
         self._alone = True  # with the server, as far as is known
         self._left: list[tuple[int, str]] = []  # sessions that may still be at work
         self._link: Link | None = self._connected(patient=False)  # who mistyped an address hears of it at once
-        _connections.add(self)
+        halts_at_forks(self)
 
     def run(self, work: Callable[[Link], T]) -> T:
         """The answer of `work`, which is one transaction, done again if the connection was lost or the server undid it.
@@ -217,41 +217,20 @@ class Connection:
                 self._left.append(link.session)
             link.close()
 
-    def _halt(self) -> None:
+    def halt(self) -> None:
+        """Let a fork pass: in no transaction."""
         self._lock.acquire()
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """After a fork, in the parent."""
         self._lock.release()
 
-    def _leave(self) -> None:
-        """In a forked child: have a connection of its own."""
+    def leave(self) -> None:
+        """After a fork, in the child: have a connection of its own."""
         link, self._link = self._link, None
         if link is not None:
             link.leave()
         self._lock, self._busy, self._left = threading.RLock(), False, []
-
-
-_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
-_halted: list[Connection] = []
-
-
-def _before_fork() -> None:
-    for connection in list(_connections):
-        connection._halt()  # noqa: SLF001 - our own class
-        _halted.append(connection)
-
-
-def _after_fork_in_parent() -> None:
-    while _halted:
-        _halted.pop()._go_on()  # noqa: SLF001 - our own class
-
-
-def _after_fork_in_child() -> None:
-    while _halted:
-        _halted.pop()._leave()  # noqa: SLF001 - our own class
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 def _pauses() -> Iterator[float]:

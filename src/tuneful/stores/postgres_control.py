@@ -15,7 +15,7 @@ from tuneful.stores import worker as process
 from tuneful.stores.codec import dumps
 from tuneful.stores.postgres_link import Found, Link
 from tuneful.stores.rows import folded
-from tuneful.stores.statements import key_of
+from tuneful.stores.tables import key_of
 
 _LOST_AT_MOST = 3  # workers that a trial may take down before it is given up
 _BOOT = Path("/proc/sys/kernel/random/boot_id")

@@ -11,7 +11,7 @@ from tuneful.protocols import Claim
 from tuneful.stores import postgres_statements as statements
 from tuneful.stores.postgres_link import Link
 from tuneful.stores.rows import to_columns
-from tuneful.stores.statements import key_of
+from tuneful.stores.tables import key_of
 
 
 class Made:

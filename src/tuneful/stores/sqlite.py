@@ -6,21 +6,21 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from tuneful.errors import StoreError, StudyError, StudyNotFound
+from tuneful.errors import StudyError, StudyNotFound
 from tuneful.history import Moment, Report, Row, State
 from tuneful.protocols import Changes, Claim, Member, Orders, Outcome, StudyRow
 from tuneful.space import Config
 from tuneful.stores import control, dumping, soundness, statements
 from tuneful.stores.codec import dumps, loads
 from tuneful.stores.connection import Connection
+from tuneful.stores.damage import understood
 from tuneful.stores.rows import end_values, from_columns, past_text, text, to_columns
-from tuneful.stores.statements import key_of
-from tuneful.stores.tables import Page
+from tuneful.stores.tables import Page, key_of
 from tuneful.stores.worker import boot, version
 from tuneful.stores.worker import host as here
 
@@ -64,7 +64,7 @@ class SqliteStore:
         return True
 
     def study(self, name: str) -> StudyRow | None:
-        with self._connection.read() as db, self._understood():
+        with self._connection.read() as db, understood(self.path):
             found = db.execute("SELECT form FROM study WHERE name = ?", (name,)).fetchone()
             return StudyRow(name, loads(found[0])) if found else None
 
@@ -74,13 +74,13 @@ class SqliteStore:
 
     def spaces(self, name: str) -> list[tuple[int, dict[str, Any]]]:
         study = self._id(name)
-        with self._connection.read() as db, self._understood():
+        with self._connection.read() as db, understood(self.path):
             asked = "SELECT version, body FROM space WHERE study = ? ORDER BY version"
             return [(version, loads(body)) for version, body in db.execute(asked, (study,))]
 
     def sync(self, name: str, rev: int) -> Changes:
         study = self._id(name)
-        with self._connection.read() as db, self._understood():
+        with self._connection.read() as db, understood(self.path):
             head = db.execute(statements.HEAD, (study,)).fetchone()
             now = self._there(name, head)
             _, wish, leader = head
@@ -150,7 +150,7 @@ class SqliteStore:
             with self._connection.read() as db:
                 if self._ready(db, name, study) is None:
                     return None
-        with self._connection.write(durable=False) as db, self._understood():
+        with self._connection.write(durable=False) as db, understood(self.path):
             ready = self._ready(db, name, study)
             (self._empty.add if ready is None else self._empty.discard)(name)
             if ready is None:
@@ -326,7 +326,7 @@ class SqliteStore:
         if not dead:
             return 0
         queued = 0
-        with self._connection.write(durable=False) as db, self._understood():
+        with self._connection.write(durable=False) as db, understood(self.path):
             for silent in dead:  # still: it may have beaten just now
                 if db.execute("SELECT 1 FROM worker WHERE id = ? AND lease_until = ?", silent).fetchone():
                     queued += control.give_up(db, silent[0], "lost")
@@ -402,13 +402,3 @@ class SqliteStore:
     def _gone(self, name: str) -> StudyNotFound:
         self._ids.pop(name, None)
         return StudyNotFound(f"There is no study {name!r} in {self.path}: it was deleted, or never made.")
-
-    @contextmanager
-    def _understood(self) -> Iterator[None]:
-        try:
-            yield
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise StoreError(
-                f"{self.path} is damaged: what it holds is not what was written ({type(error).__name__}: {error}). "
-                "Restore a copy."
-            ) from error

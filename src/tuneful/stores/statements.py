@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from tuneful.stores.rows import COLUMNS
 
-
-def key_of(study: int, number: int) -> int:
-    """The key of a trial in the whole file: its study above, its number below."""
-    return (study << 40) + number
-
-
 # A leader counts as long as it is registered.
 HEAD = "SELECT rev, wish, (SELECT id FROM worker WHERE id = leader) FROM head WHERE study = ?"
 NEXT = "UPDATE head SET next = next + ?, rev = rev + ? WHERE study = ? AND next = ? RETURNING rev"

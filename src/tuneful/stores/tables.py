@@ -29,6 +29,11 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 
 
+# Behind these columns, what a database adds to find its rows.
+KEYS = {"head": ("study",), "space": ("study",), "trial": ("study", "id")}
+KEYS |= {"report": ("study", "trial"), "attempt": ("trial",)}
+
+
 def paged(table: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[Page]:
     """The pages of one table."""
     left = iter(rows)
@@ -54,3 +59,22 @@ def checked(pages: Iterable[Page]) -> Iterator[Page]:
         yield table, rows
     if not {"study", "head", "space"} <= {*seen}:
         raise StoreError(f"The dump of a study ends after {seen[-1:]}. Dump the study again.")
+
+
+def key_of(study: int, number: int) -> int:
+    """The key of a trial in the whole file: its study above, its number below."""
+    return (study << 40) + number
+
+
+def columns_of(table: str) -> list[tuple[str, bool]]:
+    """What is handed over of a table: (name, whether it is the number of the trial that a row hangs on)."""
+    return [(name, name == "number" and table != "trial") for name in TABLES[table]]
+
+
+def keyed(table: str, study: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A handed over row with the keys that it has in a database, those of `KEYS` last."""
+    if table == "trial":
+        return (*row, study, key_of(study, row[0]))
+    if table == "report":
+        return (*row[1:], study, key_of(study, row[0]))
+    return (*row[1:], key_of(study, row[0])) if table == "attempt" else (*row, study)

@@ -34,16 +34,13 @@ from line import Line
 
 from tuneful.errors import StoreAway, StoreBusy, StoreError, StoreFull, StudyError
 from tuneful.history import State
-from tuneful.stores import (
-    open_store,
-    parse_address,
-    postgres_connection,
-    postgres_control,
-    postgres_schema,
-    postgres_undone,
-)
-from tuneful.stores.postgres import PostgresStore
-from tuneful.stores.postgres_schema import refuse_old
+from tuneful.stores import open_store, parse_address
+from tuneful.stores.postgres import connection as postgres_connection
+from tuneful.stores.postgres import control as postgres_control
+from tuneful.stores.postgres import schema as postgres_schema
+from tuneful.stores.postgres import undone as postgres_undone
+from tuneful.stores.postgres.schema import refuse_old
+from tuneful.stores.postgres.store import PostgresStore
 
 SECRET = "hunter2 is+secret"
 QUOTED = "hunter2%20is%2Bsecret"
@@ -408,7 +405,7 @@ def test_who_decides_is_one_at_a_time_and_nobody_waits_forever(place, store, mon
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
-    monkeypatch.setattr("tuneful.stores.postgres._TURN", "10ms")
+    monkeypatch.setattr("tuneful.stores.postgres.store._TURN", "10ms")
     with store.deciding("s"), other.deciding("s"):
         assert other.create("s", [row(0)], None) is not None
     with other.deciding("s"):
@@ -949,6 +946,6 @@ def test_time_is_the_servers(place, store, monkeypatch):
 
 def test_a_connection_that_fails_as_it_is_made_is_closed(place):
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("tuneful.stores.postgres_link._HELLO", "SELECT nonsense")
+        patched.setattr("tuneful.stores.postgres.link._HELLO", "SELECT nonsense")
         with pytest.raises(StoreError, match="nonsense"):  # and no warning of what was left open
             place.store()

@@ -14,7 +14,8 @@ from line import Line
 from tuneful.errors import StoreAway, StoreError
 from tuneful.history import State
 from tuneful.protocols import Claim, Outcome
-from tuneful.stores import open_store, parse_address, postgres_connection
+from tuneful.stores import open_store, parse_address
+from tuneful.stores.postgres import connection as postgres_connection
 from tuneful.stores.tables import TABLES
 
 TIMES = {"created", "started", "finished"}

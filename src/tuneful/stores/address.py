@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuneful.errors import StudyError
-from tuneful.stores.postgres_url import SCHEMES, Secret, ambiguous, split_url
+from tuneful.stores.postgres.url import SCHEMES, Secret, ambiguous, split_url
 
 
 @dataclass(frozen=True)

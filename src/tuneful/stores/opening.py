@@ -27,7 +27,7 @@ def open_store(address: Address, *, upgrade: bool = False) -> Store:
 
 def _database(address: Address, *, upgrade: bool) -> Store:
     try:
-        from tuneful.stores.postgres import PostgresStore  # noqa: PLC0415 - only who has a database needs its driver
+        from tuneful.stores.postgres.store import PostgresStore  # noqa: PLC0415 - only who has a database needs its driver
     except ImportError as error:
         why = error
     else:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tuneful.history import Report, State
 from tuneful.protocols import Changes
-from tuneful.stores import postgres_statements as statements
 from tuneful.stores.codec import loads
-from tuneful.stores.postgres_link import Link
+from tuneful.stores.postgres import statements
+from tuneful.stores.postgres.link import Link
 from tuneful.stores.rows import from_columns
 
 _PAGE = 2_000  # rows read at a time

@@ -6,8 +6,8 @@ from typing import Any
 
 from tuneful.history import State
 from tuneful.protocols import Claim, Outcome
-from tuneful.stores import postgres_statements as statements
-from tuneful.stores.postgres_link import Link
+from tuneful.stores.postgres import statements
+from tuneful.stores.postgres.link import Link
 from tuneful.stores.rows import end_values
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from tuneful.history import Row, State
 from tuneful.protocols import Claim
-from tuneful.stores import postgres_statements as statements
-from tuneful.stores.postgres_link import Link
+from tuneful.stores.postgres import statements
+from tuneful.stores.postgres.link import Link
 from tuneful.stores.rows import to_columns
 from tuneful.stores.tables import key_of
 

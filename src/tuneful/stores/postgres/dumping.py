@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tuneful.stores import postgres_statements as statements
-from tuneful.stores.postgres_link import Link
+from tuneful.stores.postgres import statements
+from tuneful.stores.postgres.link import Link
 from tuneful.stores.tables import KEYS, TABLES, Page, checked, columns_of, key_of, keyed, paged
 
 _WHICH = {

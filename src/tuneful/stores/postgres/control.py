@@ -10,10 +10,10 @@ from typing import Any
 
 from tuneful.history import State
 from tuneful.protocols import Member, Orders
-from tuneful.stores import postgres_statements as statements
 from tuneful.stores import worker as process
 from tuneful.stores.codec import dumps
-from tuneful.stores.postgres_link import Found, Link
+from tuneful.stores.postgres import statements
+from tuneful.stores.postgres.link import Found, Link
 from tuneful.stores.rows import folded
 from tuneful.stores.tables import key_of
 

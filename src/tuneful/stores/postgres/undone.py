@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tuneful.errors import StudyNotFound
-from tuneful.stores.postgres_link import Link
+from tuneful.stores.postgres.link import Link
 
 _LONG = 30.0  # seconds after which everything is on the server's disk, whatever its settings
 _WAIT = 3.0  # seconds for which others may take to bring back what one's own rests on

@@ -13,12 +13,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from tuneful.errors import StoreError, StudyError
-from tuneful.stores import postgres_errors as errors
 from tuneful.stores.address import Address
 from tuneful.stores.forking import halts_at_forks
-from tuneful.stores.postgres_errors import Fault
-from tuneful.stores.postgres_link import Greeting, Link
-from tuneful.stores.postgres_url import schema_of
+from tuneful.stores.postgres import errors
+from tuneful.stores.postgres.errors import Fault
+from tuneful.stores.postgres.link import Greeting, Link
+from tuneful.stores.postgres.url import schema_of
 
 T = TypeVar("T")
 

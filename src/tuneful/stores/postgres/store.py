@@ -13,23 +13,16 @@ from tuneful.errors import StoreAway, StoreBusy, StoreError, StudyError, StudyNo
 from tuneful.history import Moment, Report, Row, State
 from tuneful.protocols import Changes, Claim, Member, Orders, Outcome, StudyRow
 from tuneful.space import Config
-from tuneful.stores import (
-    checking,
-    postgres_control,
-    postgres_dumping,
-    postgres_ending,
-    postgres_reading,
-    postgres_schema,
-)
-from tuneful.stores import postgres_statements as statements
+from tuneful.stores import checking
 from tuneful.stores.address import Address, parse_address
 from tuneful.stores.codec import dumps, loads
 from tuneful.stores.damage import understood
-from tuneful.stores.postgres_connection import Connection
-from tuneful.stores.postgres_link import Found, Link
-from tuneful.stores.postgres_made import Made
-from tuneful.stores.postgres_undone import Undone
-from tuneful.stores.postgres_url import schema_of
+from tuneful.stores.postgres import control, dumping, ending, reading, schema, statements
+from tuneful.stores.postgres.connection import Connection
+from tuneful.stores.postgres.link import Found, Link
+from tuneful.stores.postgres.made import Made
+from tuneful.stores.postgres.undone import Undone
+from tuneful.stores.postgres.url import schema_of
 from tuneful.stores.rows import from_columns, past_text, to_columns
 from tuneful.stores.tables import Page, key_of
 from tuneful.stores.worker import version
@@ -111,7 +104,7 @@ class PostgresStore:
 
     def sync(self, name: str, rev: int) -> Changes:
         with understood(self._shown):
-            changes = self._at(name, lambda link, study: postgres_reading.changes(link, study, rev))
+            changes = self._at(name, lambda link, study: reading.changes(link, study, rev))
         if changes is None:
             raise self._gone(name)
         return changes
@@ -217,12 +210,12 @@ class PostgresStore:
         return self._changed(name, claim.number, statements.REPORT, statements.TOLD_ALREADY, values, durable=durable)
 
     def finish(self, name: str, claim: Claim, outcome: Outcome) -> int | None:
-        statement, values = postgres_ending.ending(claim, outcome)
+        statement, values = ending.ending(claim, outcome)
 
         def work(link: Link, study: int) -> int | None:
             found = self._change(link, name, study, claim.number, statement, values, durable=True)
             keys = {"study": study, "id": key_of(study, claim.number)}
-            return int(found[0][0]) if found else postgres_ending.end_late(link, values | keys, claim, outcome)
+            return int(found[0][0]) if found else ending.end_late(link, values | keys, claim, outcome)
 
         return self._at(name, work)
 
@@ -246,7 +239,7 @@ class PostgresStore:
             done = link.ask(statements.CANCELLED, {"ids": before})[0][0] if link.again and before else 0
             with link.transaction():
                 self._there(name, link.ask(statements.HEAD, {"study": study}))
-                before[:] = postgres_control.cancel(link, study, number)
+                before[:] = control.cancel(link, study, number)
             return int(done) + len(before)
 
         return self._at(name, work)
@@ -295,10 +288,10 @@ class PostgresStore:
         found = self._at(name, lambda link, study: link.ask(statements.ORDERS, values | {"study": study}))
         if not found:
             raise self._gone(name)
-        return postgres_control.orders(found)
+        return control.orders(found)
 
     def members(self) -> list[Member]:
-        return self._run(postgres_control.members)
+        return self._run(control.members)
 
     def runs_elsewhere(self, name: str, worker: str | None) -> bool:
         values = {"worker": worker}
@@ -311,7 +304,7 @@ class PostgresStore:
         def work(link: Link) -> int:
             found = link.ask(statements.BEAT, values)
             if not found:
-                process = {"host": postgres_control.host(), "pid": os.getpid(), "version": version()}
+                process = {"host": control.host(), "pid": os.getpid(), "version": version()}
                 found = link.ask(statements.REGISTER, values | process)
             return int(found[0][0])
 
@@ -331,7 +324,7 @@ class PostgresStore:
     def reap(self) -> int:
         queued = 0
         for worker, slot, host, pid, silent in self._run(lambda link: link.ask(statements.WORKERS)):
-            if worker not in self._slots and ((gone := postgres_control.has_ended(host, pid)) or silent):
+            if worker not in self._slots and ((gone := control.has_ended(host, pid)) or silent):
                 queued += self._bury(worker, slot, gone=gone)
         return queued
 
@@ -339,7 +332,7 @@ class PostgresStore:
         def work(link: Link) -> int:
             with link.transaction(), understood(self._shown):
                 still = link.ask(statements.STILL_SILENT, {"slot": slot, "gone": gone})
-                return postgres_control.give_up(link, worker, slot, "lost") if still else 0
+                return control.give_up(link, worker, slot, "lost") if still else 0
 
         return self._run(work)
 
@@ -360,7 +353,7 @@ class PostgresStore:
 
     def dump(self, name: str) -> Iterator[Page]:
         study = self._run(lambda link: self._id(link, name))
-        pages = self._connection.stream(lambda link: postgres_dumping.pages(link, study))
+        pages = self._connection.stream(lambda link: dumping.pages(link, study))
         first = next(pages, ("", []))
         if first[0] != "study":
             raise self._gone(name)
@@ -369,7 +362,7 @@ class PostgresStore:
     def load(self, name: str, pages: Iterable[Page]) -> None:
         study = self._run(lambda link: link.ask(statements.NEW_ID))[0][0]
         try:
-            new = self._connection.alone(lambda link: postgres_dumping.take_in(link, study, name, pages))
+            new = self._connection.alone(lambda link: dumping.take_in(link, study, name, pages))
         except StoreAway:
             if self._run(lambda link: link.ask(statements.STUDY, {"name": name})) != [(study,)]:
                 raise
@@ -395,7 +388,7 @@ class PostgresStore:
         def work(link: Link) -> None:
             with link.transaction():
                 if link.ask(statements.LOCK_WORKER, {"slot": slot}):
-                    postgres_control.give_up(link, worker or "", slot or 0, "interrupted")
+                    control.give_up(link, worker or "", slot or 0, "interrupted")
 
         try:
             if slot is not None:
@@ -405,13 +398,13 @@ class PostgresStore:
 
     def _greet(self, link: Link) -> None:
         """See that a new connection leads to a database that can be used."""
-        postgres_schema.refuse_old(link.version, self._shown)
-        postgres_schema.prepare(link, self._schema, self._shown, upgrade=self._upgrade)
+        schema.refuse_old(link.version, self._shown)
+        schema.prepare(link, self._schema, self._shown, upgrade=self._upgrade)
         self._watch(link)
 
     def _watch(self, link: Link) -> None:
         """See whether the server may have lost what it had acknowledged, and do that again."""
-        mark = postgres_schema.mark_of(link, self._schema)
+        mark = schema.mark_of(link, self._schema)
         if self._mark not in (None, mark):
             self._forgetful = True
             self._undone.redo(link)
@@ -481,7 +474,7 @@ class PostgresStore:
         tokens = list(self._doubtful)
         with link.transaction():
             running = link.ask(statements.UNDER_TOKENS, {"tokens": tokens})
-            postgres_control.put_back(link, running, None, "interrupted")
+            control.put_back(link, running, None, "interrupted")
         self._doubtful = [token for token in self._doubtful if token not in tokens]
 
     def _id(self, link: Link, name: str) -> int:

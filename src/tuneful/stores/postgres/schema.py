@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from tuneful.errors import StoreError
-from tuneful.stores.postgres_link import Link
+from tuneful.stores.postgres.link import Link
 
 VERSION = 1
 # The oldest version that can use the tables as they are. It stays where it is when a column is only added.

@@ -361,12 +361,9 @@ for path in ("a.db", None):
 PARENT = """
 def objective(trial, x):
     say("trial", trial.number, os.getpid())
-    open(f"{PATH}-ran-by-{os.getppid()}", "w").close()
-    while len(glob.glob(f"{PATH}-ran-by-*")) < PARENTS:  # until each has had one to run
-        time.sleep(0.01)
+    time.sleep(0.01)
     return x
 
-import glob
 study = tn.Study({"x": tn.Float(0, 1)}, study=PATH, seed=0, search="random")
 say("open", os.getpid())
 sys.stdin.readline()
@@ -377,7 +374,12 @@ say("end", study.status)
 
 def test_two_parents_share_the_work_of_one_study(tmp_path):
     path = str(tmp_path / "a.db")
-    with script(PARENT, path=path, trials=90, parents=2) as a, script(PARENT, path=path, trials=90, parents=2) as b:
+    code = "import glob\n" + PARENT.replace(
+        "    time.sleep(0.01)",
+        '    open(f"{PATH}-ran-by-{os.getppid()}", "w").close()\n'
+        '    while len(glob.glob(f"{PATH}-ran-by-*")) < 2: time.sleep(0.01)  # until each parent has had one to run',
+    )
+    with script(code, path=path, trials=90) as a, script(code, path=path, trials=90) as b:
         for each in (a, b):
             each.heard()
             each.go()
@@ -418,7 +420,7 @@ def test_when_the_parent_that_decides_is_killed_the_other_takes_over(tmp_path):
 
 
 def test_a_notebook_asks_while_workers_run(tmp_path):
-    with script(PARENT, path=str(tmp_path / "a.db"), trials=60, parents=1) as other:
+    with script(PARENT, path=str(tmp_path / "a.db"), trials=60) as other:
         other.heard()
         study = tn.open_study(tmp_path / "a.db", trials=60)
         other.go()

@@ -255,6 +255,9 @@ class Store(Protocol):
         """Let go of everything; what `worker` still runs is queued again."""
 
 
+ENDED_ITSELF = 75  # the exit code of a worker that ended with its trial (EX_TEMPFAIL): the next one can begin
+
+
 class Said(NamedTuple):
     """What a team heard of a worker.
 

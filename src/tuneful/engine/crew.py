@@ -57,7 +57,6 @@ class Crew:
         self._busy: dict[str, tuple[int, float]] = {}
         self._mine: set[str] = set()
         self._elsewhere, self._looked_at, self._vouched_at = 0, -1e9, time.monotonic()
-        self._wanted = 0
         self._told = 0
         self._active_at = time.monotonic()
 
@@ -137,7 +136,8 @@ class Crew:
             self._hear(runner, team)
             if time.monotonic() - looked_at > _LOST:
                 looked_at = time.monotonic()
-                known = {member.worker for member in runner.session.store.members()}
+                members = patiently(runner.session.store.members, runner.signals)
+                known = {member.worker for member in members}
                 for worker in self._mine - known - {""}:
                     team.kill(worker)
 
@@ -154,18 +154,22 @@ class Crew:
 
     def _provided(self, session: Session, team: Team) -> bool:
         """Make trials ready if this process decides; whether anything is left to do."""
-        if self._scheduler is not None and session.store.lead(session.name, session.worker):
-            self._want(session, 0)
+        if self._scheduler is not None and self._leads(session):
+            session.want(0)
             elsewhere = self._waiting_elsewhere(session)
             return self._decider.provide(self._scheduler, team.idle + elsewhere, team.living + elsewhere)
         session.bury()
         session.sync()
-        self._want(session, team.idle)
+        session.want(team.idle)
         history = session.history
         now, led = time.monotonic(), session.leader is not None
         if led or history.ready or history.of_state(State.RUNNING):
             self._active_at = now
         return led or now - self._active_at < self._patience
+
+    def _leads(self, session: Session) -> bool:
+        """Whether this process decides, as of what was last read; if nobody does, it does from now on."""
+        return session.leader == session.worker or session.store.lead(session.name, session.worker)
 
     def _waiting_elsewhere(self, session: Session) -> int:
         """How many workers of others wait for work, as of a moment ago."""
@@ -175,12 +179,6 @@ class Crew:
             others = (m.waiting for m in session.store.members() if m.worker != session.worker)
             self._elsewhere = sum(waiting[1] for waiting in others if waiting and waiting[0] == session.name)
         return self._elsewhere
-
-    def _want(self, session: Session, n: int) -> None:
-        """Tell who decides how many workers wait here."""
-        if n != self._wanted:
-            session.store.want(session.name, session.worker, n)
-            self._wanted = n
 
     def _tell(self, runner: Runner) -> bool:
         """Tell of the trials that ended, in their order; whether a callback wants the study to stop."""

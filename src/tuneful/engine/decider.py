@@ -33,7 +33,6 @@ class Decider:
         self._session = session
         self._planned = 0, 0  # the number of the last trial that was made ready here, and of how many
         self._pace = time.monotonic(), session.history.started, 0.0  # when were how many begun, and how many a second
-        self._wanted = 0
         self._took = 0.0  # seconds that a trial of the last decision took to decide
 
     def next(self, scheduler: Scheduler, n: int, lease: float | None = LEASE) -> list[Trial]:
@@ -57,7 +56,7 @@ class Decider:
                     if crowded and (taken := self.take(lease)):
                         return [taken]
                     if session.leader not in (None, session.worker):
-                        self._want(1)  # who leads makes something ready
+                        session.want(1)  # who leads makes something ready
                         return []
                     ahead = self._ahead(scheduler, _CROWD) if crowded else 0
                     jobs = [job for job in scheduler.plan(session.history, n + ahead) if job.trial not in session.live]
@@ -81,16 +80,9 @@ class Decider:
                 session.outrun()
                 if row.attempt > 1 or row.space not in session.spaces:  # what it reported before, what its values mean
                     session.sync()
-                self._want(0)
+                session.want(0)
             trial = Trial(session, row, claim, session.params_of(row), leased=worker is not None)
             return session.start(trial, untold=True)
-
-    def _want(self, n: int) -> None:
-        """Tell who leads how many trials this process waits for."""
-        session = self._session
-        if n != self._wanted:
-            session.store.want(session.name, session.worker, n)
-            self._wanted = n
 
     def provide(self, scheduler: Scheduler, idle: int, workers: int) -> bool:
         """Make trials ready for the `idle` of so many workers, and some ahead where trials are short.

@@ -14,9 +14,8 @@ from pathlib import Path
 from tuneful.engine.outcome import ended
 from tuneful.engine.session import Session
 from tuneful.errors import TunefulError
+from tuneful.protocols import ENDED_ITSELF
 from tuneful.trial import Trial
-
-GUARDED = 75  # the exit code of a worker that ended itself with its trial (EX_TEMPFAIL: start it again)
 
 
 class TimedOut(TunefulError):
@@ -75,7 +74,7 @@ class Guard:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(GUARDED)
+            os._exit(ENDED_ITSELF)
 
 
 def memory_held(enough: int = 0) -> int:

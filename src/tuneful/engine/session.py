@@ -81,6 +81,7 @@ class Session:
         self._unsettled: dict[int, tuple[Trial, str | None]] = {}
         self._pulse: Pulse | None = None
         self._beaten_at = -1e9
+        self._wanted = 0  # trials that whoever leads has been told of
         self._unsure = False  # whether trials may be claimed of which this process has not heard
         self._pid = os.getpid()
 
@@ -312,9 +313,7 @@ class Session:
     def begin(self, trial: Trial, step: int) -> None:
         """An attempt begins behind `step`: what earlier ones reported beyond it no longer counts."""
         with self.undisturbed(), self.lock:
-            if trial.untold:
-                trial.untold = False
-                self.history.apply(trial.row)
+            self._tell_of(trial)
             self.history.restart(trial.number, step)
 
     def report(self, trial: Trial, step: int, metrics: Mapping[str, float]) -> None:
@@ -519,6 +518,12 @@ class Session:
         self.sync()
         return 0 <= number < len(self.history) and bool(self.history.state[number] == State.RUNNING)
 
+    def want(self, n: int) -> None:
+        """Tell who leads for how many trials this process and its workers wait, unless it knows."""
+        if n != self._wanted:
+            self.store.want(self.name, self.worker, n)
+            self._wanted = n
+
     def others_run(self) -> bool:
         """Whether other processes run trials of this study, or decide what to run."""
         led = self.leader not in (None, self.worker)
@@ -544,7 +549,7 @@ class Session:
         known = self.store.beat(self.worker, lease)
         self._beaten_at = time.monotonic()
         if not known:
-            self._stale = True
+            self._stale, self._wanted = True, 0
             self.listen()
 
     def listen(self) -> None:
@@ -573,7 +578,7 @@ class Session:
     def _after_fork(self) -> None:
         """A child of `fork` is a worker of its own; what its parent runs is not its own."""
         if self._pid != os.getpid():
-            self._pid, self.worker, self._pulse = os.getpid(), uuid.uuid4().hex, None
+            self._pid, self.worker, self._pulse, self._wanted = os.getpid(), uuid.uuid4().hex, None, 0
             for kept in (self.live, self._pending, self._unsettled):
                 kept.clear()
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from tuneful.errors import StudyError
 from tuneful.executors.machine import cores, gpus, share
-from tuneful.protocols import Said
+from tuneful.protocols import ENDED_ITSELF, Said
 
 # What a worker begins with: the path and the arguments of this process, and a `__main__` without names of ours.
 _BOOT = (
@@ -28,7 +28,6 @@ _BOOT = (
 )
 # How Python was called here (-O, -W error), as multiprocessing hands it on.
 _FLAGS: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001 - see there
-_ENDED_ITSELF = 75  # its trial took too long or too much memory: it is over, and the next worker can begin
 _STILLBORN = 3  # workers in a row that may die before they are ready
 _GRACE = 30.0  # seconds that workers have to give back their trials
 
@@ -134,7 +133,7 @@ class ProcessTeam:
         code = worker.ended()
         if self._ending:
             return [Said("gone", worker.name, code)]
-        self._stillborn = 0 if worker.name or code == _ENDED_ITSELF else self._stillborn + 1
+        self._stillborn = 0 if worker.name or code == ENDED_ITSELF else self._stillborn + 1
         if worker.refused:
             return [Said("gone", worker.name, code)]
         if self._stillborn >= _STILLBORN:

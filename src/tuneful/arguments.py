@@ -90,13 +90,9 @@ def bytes_of(memory: float | str | None) -> int | None:
     """
     if memory is None:
         return None
-    size = 0.0
-    if isinstance(memory, str):
-        found = re.fullmatch(r"\s*([0-9.]+)\s*([kmgt]?)(?:i?b)?\s*", memory.lower())
-        with contextlib.suppress(ValueError):
-            size = float(found[1]) * 1024 ** " kmgt".index(found[2] or " ") if found else 0.0
-    elif isinstance(memory, (int, float)) and not isinstance(memory, bool):
-        size = float(memory)
+    size = _amount(
+        memory, {"": 1, **{f"{k}{b}": 1024**n for n, k in enumerate(("", *"kmgt")) for b in ("", "b", "ib")}}
+    )
     if not 1 <= size < 2**63:
         raise StudyError(f"trial_memory={memory!r}: pass bytes, or a text like '500MB' or '8GB'.")
     return int(size)
@@ -113,13 +109,17 @@ def seconds_of(timeout: float | str | None, name: str = "timeout") -> float | No
     """
     if timeout is None:
         return None
-    seconds = 0.0
-    if isinstance(timeout, str):
-        found = re.fullmatch(r"\s*([0-9.]+)\s*([smhd]?)\s*", timeout)
-        with contextlib.suppress(ValueError):
-            seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]] if found else 0.0
-    elif isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
-        seconds = float(timeout)
+    seconds = _amount(timeout, {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400})
     if not seconds > 0:
         raise StudyError(f"{name}={timeout!r}: pass seconds, or a text like '90s', '20m' or '2h'.")
     return seconds
+
+
+def _amount(given: object, units: Mapping[str, float]) -> float:
+    """A number, or what a text like `20m` comes to in `units`; 0 if it is neither."""
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        return float(given)
+    found = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*)\s*", given.lower()) if isinstance(given, str) else None
+    with contextlib.suppress(ValueError, KeyError):
+        return float(found[1]) * units[found[2]] if found else 0.0
+    return 0.0

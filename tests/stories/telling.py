@@ -44,8 +44,6 @@ class Script:
         )
         self._complaints = []
         threading.Thread(target=lambda: self._complaints.extend(self.process.stderr), daemon=True).start()
-        self._watchdog = threading.Timer(100, self.process.kill)  # only against a hang
-        self._watchdog.start()
 
     def heard(self):
         """What it says next."""
@@ -77,7 +75,6 @@ class Script:
         return self.process.wait()
 
     def close(self):
-        self._watchdog.cancel()
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):

@@ -467,11 +467,11 @@ def objective(x):
     with multiprocessing.get_context("fork").Pool(2) as pool:
         return sum(pool.map(square, [net.x, 2 * net.x]))
 
-study = tn.Study({"x": [1.0, 2.0]}).run(objective, workers=WORKERS, quiet=True)
+study = tn.Study({"x": [float(i) for i in range(20)]}).run(objective, workers=WORKERS, quiet=True)
 say(sorted(r.value for r in study.trials))
 """
     with script(code, workers=workers) as other:
-        assert other.rest() == [([5.0, 20.0],)]
+        assert other.rest() == [([5.0 * i * i for i in range(20)],)]
         assert not other._complaints
 
 

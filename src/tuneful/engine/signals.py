@@ -12,6 +12,8 @@ from typing import Any
 
 # The handlers of signals that nobody has a use for.
 _FREE: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_taken: set[int] = set()  # which of them this process takes
+_forking = threading.local()  # `mask`: what the thread that forks had blocked before
 
 
 class Terminated(BaseException):
@@ -27,7 +29,6 @@ class Signals:
     def __init__(self) -> None:
         self._came: type[BaseException] | None = None
         self._open = False
-        self._pid = os.getpid()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -37,10 +38,12 @@ class Signals:
         try:
             for kind in ours:
                 signal.signal(kind, self._take)
+                _taken.add(kind)
             yield
         finally:
             for kind, before in ours.items():
                 signal.signal(kind, before)
+                _taken.discard(kind)
             self.check()
 
     @contextlib.contextmanager
@@ -74,11 +77,29 @@ class Signals:
             raise came
 
     def _take(self, signum: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:  # a forked child, like one of a pool: it ends as it would without us
-            signal.signal(signum, _FREE[signum])
-            signal.raise_signal(signum)
-            return
         again = self._came is not None
         self._came = KeyboardInterrupt if signum == signal.SIGINT else Terminated
         if self._open or again:
             self.check()
+
+
+# A forked child, like one of a pool or a data loader, ends by these signals as it would without us. They wait until it
+# has its own handlers: one that comes before would be lost, and whoever sent it would wait for the child's end forever.
+
+
+def _before_fork() -> None:
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _taken)
+
+
+def _in_parent() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _in_child() -> None:
+    while _taken:
+        kind = _taken.pop()
+        signal.signal(kind, _FREE[kind])
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)

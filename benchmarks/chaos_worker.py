@@ -25,7 +25,7 @@ SPACE = {"x": tn.Float(0, 1), "rate": tn.Float(1e-5, 1, log=True), "n": tn.Int(1
 STEPS = 3
 _FULL = 0.3  # seconds
 _MOST_PAGES = 2**30
-_WRITES = ("create", "claim", "claim_next", "offer", "finish")
+_WRITES = ("create", "claim", "claim_ready", "offer", "finish")
 
 
 def value_of(params: Mapping[str, Any]) -> float:

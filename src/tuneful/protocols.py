@@ -180,11 +180,16 @@ class Store(Protocol):
         None also if somebody wants it held or stopped.
         """
 
-    def claim_next(self, name: str, worker: str | None) -> tuple[int, Claim, Row] | None:
-        """Run the first trial that is ready: queued, begun, and nothing else wanted of it; None if there is none.
+    def claim_ready(self, name: str, worker: str | None, n: int = 1) -> Sequence[tuple[Claim, Row]]:
+        """Run the first trials that are ready, `n` at most: queued, begun, and nothing else wanted of them.
 
-        The row is the trial as it is now: running. Nothing is ready while a study is to pause or to stop.
+        The rows are the trials as they are now: running. Behind the first, only such as nobody has run before; they
+        are `started` when they are next told of, and ready again, as if they had not been claimed, if their worker is
+        given up before that. Nothing is ready while a study is to pause or to stop.
         """
+
+    def release(self, name: str, claims: Sequence[Claim]) -> None:
+        """Make ready again what was claimed and has not started."""
 
     def offer(self, name: str, row: Row) -> int | None:
         """Make a queued or paused trial ready to go on until `row.until`, if it has not changed since `row.rev`."""

@@ -126,7 +126,7 @@ def row(number, **fields):
 
 def running(number, **fields):
     """A trial that starts when it is recorded."""
-    return row(number, state=State.RUNNING, attempt=1, **fields)
+    return row(number, state=State.RUNNING, attempt=1, **{"started": 1.0, **fields})
 
 
 def started(store, number=0, worker="w", **fields):
@@ -134,6 +134,11 @@ def started(store, number=0, worker="w", **fields):
     made = running(number, **fields)
     _, [claim] = store.create("s", [made], worker)
     return made, claim
+
+
+def claim_next(store, name, worker):
+    """The (revision, claim, row) of the first ready trial, which runs now; None if there is none."""
+    return next(((row.rev, claim, row) for claim, row in store.claim_ready(name, worker)), None)
 
 
 def known(store, number=0):

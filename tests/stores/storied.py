@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from contract import begun, done, queued, reported, row, running, started
+from contract import begun, claim_next, done, queued, reported, row, running, started
 
 from tuneful.history import Checkpoint, State
 from tuneful.protocols import Outcome
@@ -25,7 +25,7 @@ def storied(store):
     )
     store.finish("s", claim, queued(replace(made, step=2, cost=0.1 + 0.2)))
     store.grow("s", 1, {"parameters": {"y": [None, True, 0.1, "数"]}})
-    _, claim, found = store.claim_next("s", "w")
+    _, claim, found = claim_next(store, "s", "w")
     store.report("s", claim, replace(found, began=2, step=3), [reported(1, 3, value=float("nan"), inf=float("-inf"))])
     made, claim = started(store, 2, note={"rung": [1, 3]}, repeat_of=1, imported=True)
     curve = {"value": ([1, 2], [float("inf"), 5e-324])}

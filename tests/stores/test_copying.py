@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from contract import FORM, PLACES, begun, done, everything, known, process, row, running, started
+from contract import FORM, PLACES, begun, claim_next, done, everything, known, process, row, running, started
 from storied import planned, storied
 
 from tuneful.errors import StoreError, StoreFull, StudyError, StudyNotFound
@@ -51,7 +51,7 @@ def test_what_ran_goes_on_in_the_copy(place, there):
     store.create("s", [row(1), planned(2)], None)
     copied(store, there, s="s")
     assert [found.ready for _, found in sorted(everything(there)[0].items())] == [True, False, True]
-    _, again, found = there.claim_next("s", "w")
+    _, again, found = claim_next(there, "s", "w")
     assert (again.number, again.attempt, found.until) == (0, 2, 9)
     assert there.finish("s", claim, done(found)) is None
     assert there.finish("s", again, done(found)) is not None

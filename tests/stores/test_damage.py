@@ -9,7 +9,7 @@ import subprocess
 from contextlib import closing, contextmanager
 
 import pytest
-from contract import begun, done, everything, known, queued, reported, started
+from contract import begun, claim_next, done, everything, known, queued, reported, started
 
 from tuneful import Study, TunefulError
 from tuneful.errors import StoreError
@@ -169,7 +169,7 @@ def tell_all(path):
     with closing(SqliteStore(path)) as store:
         for name in store.studies():
             store.sync(name, 0)
-            store.claim_next(name, "w")
+            claim_next(store, name, "w")
             store.cancel(name, None)
             store.orders(name, "w")
         store.members()

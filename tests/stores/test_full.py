@@ -4,7 +4,7 @@ import subprocess
 from contextlib import closing, contextmanager
 
 import pytest
-from contract import FORM, begun, done, everything, known, queued, reported, row, running, started
+from contract import FORM, begun, claim_next, done, everything, known, queued, reported, row, running, started
 from storied import planned
 
 from tuneful.errors import StoreError, StoreFull
@@ -58,7 +58,7 @@ def test_what_cannot_be_written_is_told_and_leaves_no_trace(store):
             assert store.studies() == ["s"]
         assert store.claim("s", waiting, "w") is not None, "what fits is written"
         assert store.wish("s", 2, None)
-        assert store.claim_next("s", "w")[1].number == 2
+        assert claim_next(store, "s", "w")[1].number == 2
         assert store.cancel("s", 2) == 1
         assert store.check() == []
     for call in calls.values():

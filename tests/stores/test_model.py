@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 
 import pytest
-from contract import FORM, PLACES, SPACE, everything, reported, row
+from contract import FORM, PLACES, SPACE, everything, reported, row, running
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -39,6 +39,12 @@ class Modelled:
     lost: int = 0
     begun: bool = False
     wish: str | None = None
+    started: bool = False
+    told: bool = False  # something but its first start was decided
+
+    @property
+    def fresh(self):
+        return self.attempt == 0 and not self.told
 
     @property
     def waits(self):
@@ -48,10 +54,14 @@ class Modelled:
     def ready(self):
         return self.state == State.QUEUED and self.begun and self.wish is None
 
-    def run(self, claim, worker):
+    def run(self, claim, worker, started=True):
         assert claim.attempt == self.attempt + 1
+        self.started |= started
         self.state, self.attempt, self.token = State.RUNNING, claim.attempt, claim.token
         self.worker, self.begun = worker, True
+
+    def release(self):
+        self.state, self.attempt, self.token, self.worker = State.QUEUED, 0, None, None
 
     def fold(self, state):
         steps = sorted(self.reports)
@@ -96,11 +106,13 @@ class Machine(RuleBasedStateMachine):
     def create(self, which, count, how, worker):
         first, runs = len(self.model), how == "r"
         state = State.RUNNING if runs else State.QUEUED
-        made = [row(first + k, state=state, attempt=int(runs), begun=int(how == "p")) for k in range(count)]
+        make = running if runs else row
+        made = [make(first + k, begun=int(how == "p")) for k in range(count)]
         _, claims = self.store(which).create("s", made, worker)
         for k in range(count):
             token = claims[k].token if runs else None
-            self.model.append(Modelled(state, int(runs), token, worker if runs else None, begun=how != "n"))
+            holder = worker if runs else None
+            self.model.append(Modelled(state, int(runs), token, holder, begun=how != "n", started=runs))
         self.claims += claims
 
     @precondition(lambda self: self.rows)
@@ -117,17 +129,29 @@ class Machine(RuleBasedStateMachine):
             model.run(claimed[1], worker)
             self.claims.append(claimed[1])
 
-    @rule(which=st.booleans(), worker=st.sampled_from("ab"))
-    def claim_next(self, which, worker):
-        ready = [number for number, model in enumerate(self.model) if model.ready]
-        claimed = self.store(which).claim_next("s", worker)
-        assert (claimed is not None) == (bool(ready) and self.wish_of_all is None)
-        if claimed is not None:
-            rev, claim, found = claimed
-            assert claim.number == ready[0]
-            self.model[claim.number].run(claim, worker)
-            assert (found.state, found.attempt, found.rev) == (State.RUNNING, claim.attempt, rev)
+    @rule(which=st.booleans(), worker=st.sampled_from("ab"), n=st.integers(1, 4))
+    def claim_ready(self, which, worker, n):
+        first, *others = [number for number, model in enumerate(self.model) if model.ready][:n] or [None]
+        wanted = [number for number in others if self.model[number].fresh]
+        wanted = [] if first is None or self.wish_of_all is not None else [first, *wanted]
+        claimed = self.store(which).claim_ready("s", worker, n)
+        assert [claim.number for claim, _ in claimed] == wanted
+        for k, (claim, found) in enumerate(claimed):
+            model = self.model[claim.number]
+            model.run(claim, worker, started=k == 0)
+            assert (found.state, found.attempt) == (State.RUNNING, claim.attempt)
+            assert (found.started is not None) == model.started
             self.claims.append(claim)
+
+    @precondition(lambda self: self.claims)
+    @rule(which=st.booleans(), picks=st.lists(PICKS, min_size=1, max_size=3))
+    def release(self, which, picks):
+        claims = [self.claims[pick % len(self.claims)] for pick in picks]
+        self.store(which).release("s", claims)
+        for claim in claims:
+            model = self.model[claim.number]
+            if model.state == State.RUNNING and model.token == claim.token and not model.started:
+                model.release()
 
     @precondition(lambda self: self.rows)
     @rule(which=st.booleans(), pick=PICKS, until=st.integers(1, 9) | st.none())
@@ -137,6 +161,7 @@ class Machine(RuleBasedStateMachine):
         rev = self.store(which).offer("s", replace(self.rows[number], until=until))
         assert (rev is not None) == (fresh and model.waits)
         if rev is not None:
+            model.told |= model.begun
             model.state, model.begun = State.QUEUED, True
 
     @rule(which=st.booleans(), pick=PICKS, wish=st.sampled_from(["hold", "stop", None, None]))
@@ -167,11 +192,12 @@ class Machine(RuleBasedStateMachine):
     def report(self, which, pick, step, began, value):
         claim = self.claims[pick % len(self.claims)]
         model = self.model[claim.number]
-        made = row(claim.number, step=step, began=began, attempt=claim.attempt)
+        made = row(claim.number, step=step, began=began, attempt=claim.attempt, started=1.0)
         rev = self.store(which).report("s", claim, made, [reported(claim.number, step, value=value)])
         valid = model.state == State.RUNNING and model.token == claim.token
         assert (rev is not None) == valid
         if valid:
+            model.started = True
             if claim.attempt > 1:
                 model.reports = {s: r for s, r in model.reports.items() if r[0] >= claim.attempt or s <= began}
             model.reports[step] = (claim.attempt, value)
@@ -183,7 +209,7 @@ class Machine(RuleBasedStateMachine):
         model = self.model[claim.number]
         curve = {"value": ([1], [value])} if end.final else None
         values = {"value": value} if end.final else {}
-        made = row(claim.number, state=end, attempt=claim.attempt, values=values, curve=curve)
+        made = row(claim.number, state=end, attempt=claim.attempt, values=values, curve=curve, started=1.0)
         why = {State.FAILED: "error", State.QUEUED: "interrupted"}.get(end)
         rev = self.store(which).finish("s", claim, Outcome(made, why, reported=True))
         runs = model.state == State.RUNNING and model.token == claim.token
@@ -192,7 +218,7 @@ class Machine(RuleBasedStateMachine):
         assert (rev is not None) == (runs or again or late)
         if runs or late:
             model.state, model.token, model.worker, model.told_by = end, None, None, claim.token
-            model.values = values
+            model.values, model.started = values, True
             if end.final:
                 model.curve, model.reports, model.wish = curve, {}, None
 
@@ -213,6 +239,9 @@ class Machine(RuleBasedStateMachine):
         running = [model for model in self.model if model.worker == worker and model.state == State.RUNNING]
         assert self.store(which).reap() == len(running)
         for model in running:
+            if not model.started:
+                model.release()
+                continue
             model.lost += 1
             model.token, model.worker, model.state = None, None, State.QUEUED
             if model.lost == 3:

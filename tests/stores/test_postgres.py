@@ -21,6 +21,7 @@ from contract import (
     PostgresPlace,
     at_once,
     begun,
+    claim_next,
     done,
     everything,
     known,
@@ -154,7 +155,7 @@ def test_what_another_process_knows_of_and_a_crash_has_undone_comes_back(place, 
     def act():
         first = store.create("s", [running(1), planned(2)], "a")[1][0]
         second = other.create("s", [running(3)], "b")[1][0]
-        return first, second, other.claim_next("s", "b"), reader.sync("s", 0)
+        return first, second, claim_next(other, "s", "b"), reader.sync("s", 0)
 
     first, second, (_, third, _), before = crash_before_it_is_written(place.server, act)
     assert len(before.rows) == 4
@@ -312,7 +313,7 @@ def test_each_of_a_thousand_ready_trials_is_claimed_once_by_eight_threads(place,
 
     def take(k):
         with closing(place.store()) as mine:
-            while claimed := mine.claim_next("s", f"w{k}"):
+            while claimed := claim_next(mine, "s", f"w{k}"):
                 taken[k].append(claimed[1].number)
 
     at_once(*[lambda k=k: take(k) for k in range(8)])
@@ -327,9 +328,9 @@ def test_what_another_is_about_to_claim_is_passed_over(place, store):
     store.create("s", [planned(n) for n in range(3)], None)
     with psycopg.connect(place.server.url) as other:
         other.execute(f"SELECT 1 FROM {place.schema}.trial WHERE number = 0 FOR UPDATE")
-        assert [store.claim_next("s", "w")[1].number for _ in range(2)] == [1, 2]
-        assert store.claim_next("s", "w") is None
-    assert store.claim_next("s", "w")[1].number == 0
+        assert [claim_next(store, "s", "w")[1].number for _ in range(2)] == [1, 2]
+        assert claim_next(store, "s", "w") is None
+    assert claim_next(store, "s", "w")[1].number == 0
 
 
 def test_a_reader_misses_nothing_that_six_write(place, store):

@@ -8,7 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contract import FORM, SPACE, PostgresPlace, begun, done, everything, queued, reported, row, running, started
+from contract import (
+    FORM,
+    SPACE,
+    PostgresPlace,
+    begun,
+    claim_next,
+    done,
+    everything,
+    queued,
+    reported,
+    row,
+    running,
+    started,
+)
 from line import Line
 
 from tuneful.errors import StoreAway, StoreError
@@ -67,7 +80,7 @@ CALLS = {
     "create ahead": lambda s, rows, claims: s.create("s", [planned(6)], None),
     "create many": lambda s, rows, claims: s.create("s", [running(6), planned(7), row(8)], "w"),
     "claim": lambda s, rows, claims: s.claim("s", replace(rows[3], until=7), "w"),
-    "claim next": lambda s, rows, claims: s.claim_next("s", "w"),
+    "claim next": lambda s, rows, claims: claim_next(s, "s", "w"),
     "offer": lambda s, rows, claims: s.offer("s", replace(rows[3], until=7)),
     "report": lambda s, rows, claims: s.report("s", claims[0], running(0, step=1, cost=0.5), [reported(0, 1)]),
     "report a checkpoint": lambda s, rows, claims: s.report("s", claims[0], running(0, saved=(1, 1)), []),
@@ -168,7 +181,7 @@ def test_what_is_claimed_without_an_answer_is_given_back(place, line, name, what
                 far.studies()
                 assert running_now(far) == [0, 4]
                 ready.append(sorted(n for n, found in everything(far)[0].items() if found.ready))
-                assert [far.claim_next("s", "w")[1].number for _ in ready[-1]] == ready[-1]
+                assert [claim_next(far, "s", "w")[1].number for _ in ready[-1]] == ready[-1]
                 assert far.check() == []
             line.blocked = False
     assert ready[0] == [2, 5] or what == "answered"

@@ -12,6 +12,7 @@ from contract import (
     SPACE,
     at_once,
     begun,
+    claim_next,
     done,
     everything,
     known,
@@ -31,7 +32,7 @@ from tuneful.protocols import Claim, Outcome
 
 FINAL = [State.DONE, State.PRUNED, State.FAILED, State.CANCELLED]
 ASKS = {
-    "claim_next": ("w",),
+    "claim_ready": ("w",),
     "offer": (row(0),),
     "wish": (0, "stop"),
     "cancel": (None,),
@@ -74,7 +75,7 @@ def test_a_closed_store_says_so(place, ask):
         list(getattr(store, ask)(*name, *ASKS.get(ask, ())))
 
 
-@pytest.mark.parametrize("ask", ["claim_next", "offer", "wish", "cancel", "orders", "dump"])
+@pytest.mark.parametrize("ask", ["claim_ready", "offer", "wish", "cancel", "orders", "dump"])
 def test_a_study_that_was_deleted_meanwhile_is_named(shared, ask):
     store, other = begun(shared.store()), shared.store()
     store.create("s", [planned(0)], None)
@@ -97,9 +98,9 @@ def test_a_trial_that_was_planned_ahead_is_ready_and_counts_as_begun(store):
 
 def test_what_is_ready_is_claimed_with_the_lowest_number_first(store):
     store.create("s", [row(0), planned(1, until=3), row(2), planned(3), planned(4)], None)
-    taken = [store.claim_next("s", worker) for worker in ("a", "b", None)]
+    taken = [claim_next(store, "s", worker) for worker in ("a", "b", None)]
     assert [claim.number for _, claim, _ in taken] == [1, 3, 4]
-    assert store.claim_next("s", "w") is None
+    assert claim_next(store, "s", "w") is None
     for rev, claim, found in taken:
         assert found == known(store, claim.number)
         assert (found.state, found.attempt, found.rev) == (State.RUNNING, claim.attempt, rev)
@@ -111,12 +112,12 @@ def test_what_is_given_back_goes_before_what_is_new(store):
     made, claim = started(store)
     store.create("s", [planned(1)], None)
     store.finish("s", claim, queued(made))
-    assert [store.claim_next("s", "w")[1].number for _ in range(2)] == [0, 1]
+    assert [claim_next(store, "s", "w")[1].number for _ in range(2)] == [0, 1]
 
 
 def test_the_first_start_of_what_was_planned_ahead_needs_no_moment(store):
     rev, _ = store.create("s", [planned(0, until=9, seen=4)], None)
-    again, claim, found = store.claim_next("s", "w")
+    again, claim, found = claim_next(store, "s", "w")
     assert again == rev + 1
     assert (claim.attempt, found.begun, found.until, found.seen, found.past) == (1, rev, 9, 4, ())
     assert found.started > 0
@@ -127,7 +128,7 @@ def test_every_later_start_is_remembered(store):
     rev = known(store).begun
     store.report("s", first, replace(made, step=2, cost=0.1 + 0.2), [reported(0, 1), reported(0, 2)])
     back = store.finish("s", first, queued(replace(made, step=2, cost=0.1 + 0.2)))
-    again, second, found = store.claim_next("s", "w")
+    again, second, found = claim_next(store, "s", "w")
     assert (second.attempt, found.begun, found.step, found.started) == (2, rev, 2, known(store).started)
     assert found.past == (
         Moment(rev, State.RUNNING, 9, 0, 1, 0.0, 4),
@@ -140,9 +141,9 @@ def test_what_a_lost_worker_ran_is_ready(shared):
     store, other = begun(shared.store()), shared.store()
     other.beat("w", -1.0)
     _, claim = started(other, until=7)
-    assert store.claim_next("s", "v") is None
+    assert claim_next(store, "s", "v") is None
     store.reap()
-    _, second, found = store.claim_next("s", "v")
+    _, second, found = claim_next(store, "s", "v")
     assert (second.number, second.attempt, found.until) == (0, 2, 7)
     assert other.report("s", claim, found, [reported(0, 1)]) is None
 
@@ -151,18 +152,18 @@ def test_what_a_lost_worker_ran_is_ready(shared):
 def test_only_what_is_queued_is_ready(store, state):
     store.create("s", [row(0, state=state, begun=1)], "w")
     before = known(store)
-    assert store.claim_next("s", "v") is None
+    assert claim_next(store, "s", "v") is None
     assert known(store) == before
 
 
 def test_what_was_enqueued_is_ready_only_when_it_is_offered(store):
     store.create("s", [row(0)], None)
-    assert store.claim_next("s", "w") is None
+    assert claim_next(store, "s", "w") is None
     rev = store.offer("s", replace(known(store), until=5))
     found = known(store)
     assert (found.rev, found.begun, found.state, found.until, found.attempt) == (rev, rev, State.QUEUED, 5, 0)
     assert (found.past, found.ready) == ((), True)
-    _, claim, found = store.claim_next("s", "w")
+    _, claim, found = claim_next(store, "s", "w")
     assert (claim.number, claim.attempt, found.until, found.begun, found.past) == (0, 1, 5, rev, ())
 
 
@@ -170,11 +171,11 @@ def test_what_pauses_is_ready_when_it_is_offered(place, store):
     made, claim = started(store, until=3, seen=4)
     rev = known(store).begun
     paused = store.finish("s", claim, Outcome(replace(made, state=State.PAUSED, step=3, cost=0.5)))
-    assert store.claim_next("s", "w") is None
+    assert claim_next(store, "s", "w") is None
     offered = store.offer("s", replace(known(store), until=9))
     found = known(place.store())
     assert (found.state, found.until, found.rev, found.begun, found.seen) == (State.QUEUED, 9, offered, rev, 4)
-    again, _, found = store.claim_next("s", "w")
+    again, _, found = claim_next(store, "s", "w")
     assert found.past == (
         Moment(rev, State.RUNNING, 3, 0, 1, 0.0, 4),
         Moment(paused, State.PAUSED, 3, 3, 1, 0.5, 4),
@@ -186,7 +187,7 @@ def test_what_pauses_is_ready_when_it_is_offered(place, store):
 def test_what_was_planned_ahead_may_be_offered_again_until_another_step(store):
     rev, _ = store.create("s", [planned(0, until=3)], None)
     offered = store.offer("s", replace(known(store), until=9))
-    again, claim, found = store.claim_next("s", "w")
+    again, claim, found = claim_next(store, "s", "w")
     assert (claim.attempt, found.until) == (1, 9)
     assert [(m.rev, m.state, m.until, m.attempt) for m in found.past] == [
         (rev, State.RUNNING, 3, 1),
@@ -225,7 +226,7 @@ def test_of_many_that_offer_and_claim_a_trial_one_does(place):
 def test_nothing_is_told_when_nothing_is_ready(store):
     store.create("s", [row(0)], None)
     before = store.sync("s", 0).rev
-    assert store.claim_next("s", "w") is None
+    assert claim_next(store, "s", "w") is None
     assert store.sync("s", 0).rev == before
 
 
@@ -234,7 +235,7 @@ def test_threads_that_claim_what_is_ready_get_each_trial_once(place):
 
     def claim_all(store, worker):
         taken = []
-        while (found := store.claim_next("s", worker)) is not None:
+        while (found := claim_next(store, "s", worker)) is not None:
             taken.append(found[1])
         return taken
 
@@ -251,8 +252,8 @@ store.beat("w{n}", 600.0)
 tell(ready=True)
 sys.stdin.readline()
 taken = []
-while (found := store.claim_next("s", "w{n}")) is not None:
-    rev, claim, made = found
+while found := store.claim_ready("s", "w{n}"):
+    [(claim, made)] = found
     made.state, made.values = State.DONE, {{"value": made.config["x"]}}
     assert store.finish("s", claim, Outcome(made)) is not None
     taken.append(claim.number)
@@ -288,12 +289,12 @@ def test_what_shall_not_run_is_not_claimed_until_that_is_taken_back(store, made,
     assert held.rev > rev
     assert store.claim("s", held, "w") is None
     assert store.offer("s", held) is None
-    assert store.claim_next("s", "w") is None
+    assert claim_next(store, "s", "w") is None
     assert known(store) == held
     assert store.wish("s", 0, None)
     free = known(store)
     assert (free.wish, free.rev) == (None, held.rev + 1)
-    assert (store.claim_next("s", "w") is not None) == bool(made.begun)
+    assert (claim_next(store, "s", "w") is not None) == bool(made.begun)
     assert made.begun or store.claim("s", free, "w") is not None
 
 
@@ -323,7 +324,7 @@ def test_a_wish_outlives_an_attempt_that_ends_early(store, state):
     store.wish("s", 0, "hold")
     store.finish("s", claim, Outcome(replace(made, state=state), "interrupted"))
     assert (known(store).wish, known(store).state) == ("hold", state)
-    assert store.claim_next("s", "w") is None
+    assert claim_next(store, "s", "w") is None
 
 
 def test_a_wish_outlives_the_worker(shared):
@@ -333,7 +334,7 @@ def test_a_wish_outlives_the_worker(shared):
     store.wish("s", 0, "stop")
     store.reap()
     assert (known(store).wish, known(store).state) == ("stop", State.QUEUED)
-    assert store.claim_next("s", "v") is None
+    assert claim_next(store, "s", "v") is None
 
 
 @pytest.mark.parametrize("state", [State.DONE, State.PRUNED, State.FAILED])
@@ -361,13 +362,13 @@ def test_while_a_study_shall_not_go_on_nothing_is_ready(place, store, wish):
     rev = store.sync("s", 0).rev
     assert store.wish("s", None, wish)
     other = place.store()
-    assert other.claim_next("s", "w") is None
+    assert claim_next(other, "s", "w") is None
     assert other.sync("s", rev) == other.sync("s", rev)._replace(rev=rev, rows=(), wish=wish)
     assert other.sync("s", 0).wish == wish
     assert other.orders("s", "w").wish == wish
     assert store.wish("s", None, None)
     assert other.sync("s", rev).wish is other.orders("s", "w").wish is None
-    assert other.claim_next("s", "w") is not None
+    assert claim_next(other, "s", "w") is not None
 
 
 def test_while_a_study_is_to_pause_what_somebody_decides_may_run(store):
@@ -382,7 +383,7 @@ def test_a_wish_for_one_study_says_nothing_to_another(store):
     store.create("t", [planned(0)], None)
     store.wish("s", None, "stop")
     assert store.sync("t", 0).wish is None
-    assert store.claim_next("t", "w") is not None
+    assert claim_next(store, "t", "w") is not None
 
 
 # Cancelling
@@ -397,7 +398,7 @@ def test_what_waits_is_cancelled_at_once(place, store, made):
     found = known(place.store())
     assert (found.state, found.values, found.wish, found.ended) == (State.CANCELLED, {}, None, found.rev)
     assert before <= found.finished <= time.time()
-    assert store.claim_next("s", "w") is None
+    assert claim_next(store, "s", "w") is None
     assert store.claim("s", found, "w") is None
 
 
@@ -646,7 +647,7 @@ def test_a_study_that_was_loaded_goes_on(ends):
     assert not there.runs_elsewhere("s", None)
     there.wish("s", None, None)
     assert there.sync("s", 0).leader is None
-    _, claim, found = there.claim_next("s", "v")
+    _, claim, found = claim_next(there, "s", "v")
     assert (claim.number, claim.attempt, found.until) == (4, 1, 3)
     assert there.finish("s", claim, done(found, 0.5)) is not None
     rev = there.sync("s", 0).rev

@@ -6,7 +6,7 @@ import subprocess
 from contextlib import closing
 
 import pytest
-from contract import FORM, SPACE, done, everything, known, reported, running
+from contract import FORM, SPACE, claim_next, done, everything, known, reported, running
 from older import WHY, older
 
 import tuneful as tn
@@ -70,7 +70,7 @@ def test_an_older_file_goes_on(path):
         assert store.finish("s", claim, done(made, curve={"value": ([1], [1.0])}, revs=[rev])) == rev + 1
         assert known(store, 2).revs == [rev]
         assert store.reap() == 1
-        _, second, again = store.claim_next("s", "w2")
+        _, second, again = claim_next(store, "s", "w2")
         assert (second.number, second.attempt, again.until) == (1, 3, 27)
         assert store.report("s", second, again, [reported(1, 2)]) is not None
         assert store.create("s", [running(3)], "w2") is not None

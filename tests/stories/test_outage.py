@@ -166,7 +166,7 @@ def test_a_ctrl_c_while_a_result_waits_ends_the_run_and_the_result_is_kept(study
     check(study, 3)
 
 
-@pytest.mark.parametrize("method", ["finish", "report", "create", "claim_next", "beat", "sync", "reap"])
+@pytest.mark.parametrize("method", ["finish", "report", "create", "claim_ready", "beat", "sync", "reap"])
 def test_an_answer_that_is_lost_changes_nothing(study, method):
     """The call was done: it is not done twice, and what it has begun is run."""
     weather = study._session.store
@@ -224,7 +224,7 @@ def setup():
                 raise StoreAway("The store cannot be reached.")
             return known(self, *args, **options)
         return call
-    for name in ("sync", "report", "finish", "claim_next", "orders", "beat", "reap"):
+    for name in ("sync", "report", "finish", "claim_ready", "orders", "beat", "reap"):
         setattr(SqliteStore, name, refusing(name, getattr(SqliteStore, name)))
     begin = SqliteStore.__init__
     def __init__(self, path):

@@ -17,6 +17,8 @@ from tuneful.trial import Trial
 _CROWDED = 1.0  # seconds for which a process that saw others write takes them to be at work
 _AHEAD = 0.1  # seconds of work that is planned ahead where nothing is learned from results
 _MOST_AHEAD = 256
+_HOLD = 0.05  # seconds of work that a worker claims at once
+_MOST_HELD = 16
 _CROWD = 2  # processes at least, where others are at work
 _WINDOW = 0.5  # seconds over which the pace of a study is measured
 
@@ -34,6 +36,7 @@ class Decider:
         self._planned = 0, 0  # the number of the last trial that was made ready here, and of how many
         self._pace = time.monotonic(), session.history.started, 0.0  # when were how many begun, and how many a second
         self._took = 0.0  # seconds that a trial of the last decision took to decide
+        self._claimed = -1e9, 1  # when trials were last claimed, and how many
 
     def next(self, scheduler: Scheduler, n: int, lease: float | None = LEASE) -> list[Trial]:
         """Up to `n` trials to run now, claimed by this process; none: wait for what runs elsewhere, or done."""
@@ -72,17 +75,28 @@ class Decider:
         with session.lock:
             worker = session.alive(lease)
             session.settle_claims()
-            with session.claiming():
-                claimed = session.store.claim_next(session.name, worker)
-                if claimed is None:
+            if (held := session.next_held()) is None:
+                with session.claiming():
+                    claimed = session.store.claim_ready(session.name, worker, self._at_once(worker))
+                if not claimed:
                     return None
-                _, claim, row = claimed
+                self._claimed = time.monotonic(), len(claimed)
                 session.outrun()
-                if row.attempt > 1 or row.space not in session.spaces:  # what it reported before, what its values mean
-                    session.sync()
                 session.want(0)
+                held = session.hold(claimed)
+            claim, row = held
+            if row.attempt > 1 or row.space not in session.spaces:  # what it reported before, what its values mean
+                with session.claiming():
+                    session.sync()
+            row.started = row.started or time.time()
             trial = Trial(session, row, claim, session.params_of(row), leased=worker is not None)
             return session.start(trial, untold=True)
+
+    def _at_once(self, worker: str | None) -> int:
+        """How many trials to claim: what is done in a moment, where trials are short."""
+        then, before = self._claimed
+        took = (time.monotonic() - then) / before
+        return 1 if worker is None else max(1, min(int(_HOLD / took), 2 * before, _MOST_HELD))
 
     def provide(self, scheduler: Scheduler, idle: int, workers: int) -> bool:
         """Make trials ready for the `idle` of so many workers, and some ahead where trials are short.

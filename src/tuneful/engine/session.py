@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
@@ -16,13 +16,14 @@ from tuneful.engine.pulse import Pulse
 from tuneful.errors import CheckpointError, SpaceError, StoreAway, StoreError, StudyError
 from tuneful.history import UNTOLD, History, Report, Row, State
 from tuneful.history.curves import metrics_of, revisions_of
-from tuneful.protocols import Changes, Orders, Outcome, Pruner, Store, rng
+from tuneful.protocols import Changes, Claim, Orders, Outcome, Pruner, Store, rng
 from tuneful.pruners import AnyOf
 from tuneful.space import Choice, Config, Domain, Space
 from tuneful.trial import Trial
 
 _STALE = 0.5  # seconds after which the store is read again before deciding
 _REAP = 0.5  # seconds between looks for dead workers
+_HELD = 1.0  # seconds after which trials that were claimed and have not started are others' again
 _FLUSH = 1.0  # seconds for which reports may wait to be written together
 
 
@@ -81,6 +82,8 @@ class Session:
         self._unsettled: dict[int, tuple[Trial, str | None]] = {}
         self._pulse: Pulse | None = None
         self._beaten_at = -1e9
+        self._held: dict[int, tuple[Claim, Row]] = {}  # claimed, and not started
+        self._held_at = -1e9
         self._wanted = 0  # trials that whoever leads has been told of
         self._unsure = False  # whether trials may be claimed of which this process has not heard
         self._pid = os.getpid()
@@ -221,6 +224,25 @@ class Session:
             with self.lock:
                 self._give_back_unknown()
                 self._unsure = False
+
+    def hold(self, claimed: Sequence[tuple[Claim, Row]]) -> tuple[Claim, Row]:
+        """Take in what was claimed at once: the first, to be started; the others are for later."""
+        first, *others = claimed
+        self._held = {claim.number: (claim, row) for claim, row in others}
+        self._held_at = time.monotonic()
+        return first
+
+    def next_held(self) -> tuple[Claim, Row] | None:
+        """The next trial to start of those that are claimed; None if there is none, or none shall start."""
+        if self._held and self.wish is not None:
+            self._release()
+        return self._held.pop(next(iter(self._held))) if self._held else None
+
+    def _release(self) -> None:
+        """Let others run what was claimed and has not started."""
+        self.store.release(self.name, [claim for claim, _ in self._held.values()])
+        self._held.clear()
+        self._stale = True
 
     def prepare(self) -> None:
         """Bring all that this process knows to the store, so that what is decided from, all shall know."""
@@ -550,6 +572,7 @@ class Session:
         self._beaten_at = time.monotonic()
         if not known:
             self._stale, self._wanted = True, 0
+            self._held.clear()
             self.listen()
 
     def listen(self) -> None:
@@ -558,16 +581,18 @@ class Session:
             before = [trial for trial in self.live.values() if trial.leased and not trial.told]
         orders = self.store.orders(self.name, self.worker)
         with self.lock:
-            if orders.trials.keys() - self.live.keys():
+            if orders.trials.keys() - self.live.keys() - self._held.keys():
                 self._give_back_unknown()
             self.wish, self.leader = orders.wish, orders.leader
+            if self._held and time.monotonic() - self._held_at > _HELD:
+                self._release()
             for trial in before:
                 if trial.verdict is None and self.live.get(trial.number) is trial and not trial.told:
                     trial.verdict = _verdict(trial, orders)
 
     def _give_back_unknown(self) -> None:
         """Queue what runs under the name of this process although it does not know: the answer to a claim was lost."""
-        for number in self.store.orders(self.name, self.worker).trials.keys() - self.live.keys():
+        for number in self.store.orders(self.name, self.worker).trials.keys() - self.live.keys() - self._held.keys():
             claim = self.store.claim_of(self.name, number)
             if claim is not None:
                 self.sync()
@@ -579,7 +604,7 @@ class Session:
         """A child of `fork` is a worker of its own; what its parent runs is not its own."""
         if self._pid != os.getpid():
             self._pid, self.worker, self._pulse, self._wanted = os.getpid(), uuid.uuid4().hex, None, 0
-            for kept in (self.live, self._pending, self._unsettled):
+            for kept in (self.live, self._pending, self._unsettled, self._held):
                 kept.clear()
 
     def close(self) -> None:

@@ -61,8 +61,11 @@ def members(db: sqlite3.Connection) -> list[Member]:
 def give_up(db: sqlite3.Connection, worker: str, why: str) -> int:
     """Take what a worker runs from it, and forget the worker; how many trials."""
     running = db.execute(statements.RUN_BY, (worker,)).fetchall()
-    for key, study, attempt, token, saved in running:
+    for key, study, attempt, token, started, saved in running:
         rev = _bumped(db, study)
+        if started is None:
+            db.execute(statements.RELEASE, (rev, key, token))
+            continue
         db.execute(statements.SET_ASIDE, (key, attempt, token, worker, why, time.time(), saved, None))
         (lost,) = db.execute(statements.LOSSES, (key, saved)).fetchone()
         if lost < _LOST_AT_MOST:
@@ -77,7 +80,7 @@ def give_up(db: sqlite3.Connection, worker: str, why: str) -> int:
 
 
 def _bumped(db: sqlite3.Connection, study: int) -> int:
-    return int(db.execute(statements.BUMP, (study,)).fetchone()[0])
+    return int(db.execute(statements.BUMP, (1, study)).fetchone()[0])
 
 
 def _fold(db: sqlite3.Connection, key: int, rev: int, state: State, error: dict[str, Any] | None) -> None:

@@ -107,6 +107,14 @@ class KeptStudy:
             heapq.heappop(self.queue)
         return self.trials[self.queue[0]] if self.queue and self.wish is None else None
 
+    def release(self, trial: Kept) -> None:
+        """Make ready again what was claimed and has not started."""
+        row = trial.row
+        row.rev, row.state, row.attempt = self.bump(), State.QUEUED, 0
+        trial.worker = trial.token = None
+        self.running.pop(row.number, None)
+        self.wait(trial)
+
     def unclaimed(self) -> list[tuple[int, int]]:
         """The (number, state) of trials that run and nobody holds, or the other way round."""
         rows = ((trial.row, trial.token) for trial in self.trials)

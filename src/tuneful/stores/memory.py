@@ -118,19 +118,30 @@ class MemoryStore:
             kept.begun, kept.started = kept.begun or rev, kept.started or time.time()
             return rev, _claimed(study, trial, worker)
 
-    def claim_next(self, name: str, worker: str | None) -> tuple[int, Claim, Row] | None:
+    def claim_ready(self, name: str, worker: str | None, n: int = 1) -> list[tuple[Claim, Row]]:
+        with self._lock:
+            study, claimed = self._one(name), list[tuple[Claim, Row]]()
+            while len(claimed) < n and (trial := study.first_ready()) is not None:
+                row = trial.row
+                fresh = not row.attempt and not row.past
+                if claimed and not fresh:
+                    break
+                rev = study.bump()
+                if fresh:  # it has waited for its first start since that was decided: `begun` says it
+                    row.rev, row.state, row.attempt = rev, State.RUNNING, 1
+                else:
+                    row.turn(rev, State.RUNNING, until=row.until, attempt=row.attempt + 1, seen=row.seen)
+                row.started = row.started or (None if claimed else time.time())
+                claimed.append((_claimed(study, trial, worker), copied(row)))
+            return claimed
+
+    def release(self, name: str, claims: Sequence[Claim]) -> None:
         with self._lock:
             study = self._one(name)
-            trial = study.first_ready()
-            if trial is None:
-                return None
-            row, rev = trial.row, study.bump()
-            if row.attempt or row.past:
-                row.turn(rev, State.RUNNING, until=row.until, attempt=row.attempt + 1, seen=row.seen)
-            else:  # it has waited for its first start since that was decided: `begun` says it
-                row.rev, row.state, row.attempt = rev, State.RUNNING, 1
-            row.started = row.started or time.time()
-            return rev, _claimed(study, trial, worker), copied(row)
+            for claim in claims:
+                trial = study.at(claim.number)
+                if trial is not None and trial.token == claim.token and trial.row.started is None:
+                    study.release(trial)
 
     def offer(self, name: str, row: Row) -> int | None:
         with self._lock:
@@ -156,6 +167,7 @@ class MemoryStore:
                 return None
             kept, rev = trial.row, study.bump()
             kept.rev, kept.step, kept.began, kept.cost, kept.saved = rev, row.step, row.began, row.cost, row.saved
+            kept.started = kept.started or row.started
             kept.change(row.config if config_changed else kept.config, row.space)
             for step, (_, attempt, _) in list(trial.reports.items()):
                 if attempt < claim.attempt and step > row.began:
@@ -184,6 +196,7 @@ class MemoryStore:
             kept.values, kept.error, kept.settings = row.values, row.error, row.settings
             kept.curve, kept.revs = ((row.curve or {}), row.revs) if final else (None, ())
             kept.step, kept.cost, kept.finished = row.step, row.cost, row.finished
+            kept.started = kept.started or row.started
             kept.change(row.config if outcome.config_changed else kept.config, row.space)
             if final:
                 kept.state, kept.rev, kept.ended, kept.wish = row.state, rev, rev, None
@@ -307,9 +320,11 @@ class MemoryStore:
     def close(self, worker: str | None = None) -> None:
         with self._lock:
             for study in self._studies.values() if worker in self._workers else ():
-                for trial in study.running.values():
-                    if trial.worker == worker:
-                        row = trial.row
+                for trial in list(study.running.values()):
+                    row = trial.row
+                    if trial.worker == worker and row.started is None:
+                        study.release(trial)
+                    elif trial.worker == worker:
                         row.turn(study.bump(), State.QUEUED, until=row.until, attempt=row.attempt, seen=row.seen)
                         trial.worker = trial.token = None
             self._closed = True

@@ -79,6 +79,7 @@ def end_values(outcome: Outcome, rev: int, claim: Claim) -> dict[str, Any]:
         "revs": revs_text(row.revs) if final else None,
         "step": row.step,
         "cost": row.cost,
+        "started": row.started,
         "finished": row.finished,
         "settings": text(row.settings),
         "moment": None if final else past_text([moment]),

@@ -144,26 +144,40 @@ class SqliteStore:
                 return None
             return rev, Claim(row.number, found[0], token)
 
-    def claim_next(self, name: str, worker: str | None) -> tuple[int, Claim, Row] | None:
+    def claim_ready(self, name: str, worker: str | None, n: int = 1) -> list[tuple[Claim, Row]]:
         study = self._id(name)
         if name in self._empty:  # who finds nothing again and again keeps nobody from writing
             with self._connection.read() as db:
-                if self._ready(db, name, study) is None:
-                    return None
+                if not self._ready(db, name, study, 1):
+                    return []
         with self._connection.write(durable=False) as db, understood(self.path):
-            ready = self._ready(db, name, study)
-            (self._empty.add if ready is None else self._empty.discard)(name)
-            if ready is None:
+            ready = self._ready(db, name, study, n)
+            (self._empty.discard if ready else self._empty.add)(name)
+            if not ready:
                 db.execute("ROLLBACK")
-                return None
-            key, until, step, attempt, cost, seen, past = ready
-            rev, token = self._bump(db, name, study), os.urandom(16).hex()
-            # A trial that has waited for its first start since that was decided: `begun` says it.
-            again = attempt > 0 or past is not None
-            moment = past_text([Moment(rev, State.RUNNING, until, step, attempt + 1, cost, seen)]) if again else None
-            values = {"rev": rev, "moment": moment, "worker": worker, "token": token, "now": time.time(), "key": key}
-            [row] = from_columns(db.execute(statements.CLAIM_READY, values).fetchall())
-            return rev, Claim(row.number, row.attempt, token), row
+                return []
+            last, token, now = self._bump(db, name, study, len(ready)), os.urandom(16).hex(), time.time()
+            found = list[tuple[Any, ...]]()
+            for rev, (key, until, step, attempt, cost, seen, past) in enumerate(ready, last - len(ready) + 1):
+                # Of a trial that has waited for its first start since that was decided, `begun` says it.
+                moment = Moment(rev, State.RUNNING, until, step, attempt + 1, cost, seen)
+                values = {
+                    "rev": rev,
+                    "moment": None if _is_fresh(attempt, past) else past_text([moment]),
+                    "worker": worker,
+                    "token": token,
+                    "now": None if found else now,
+                    "key": key,
+                }
+                found += db.execute(statements.CLAIM_READY, values).fetchall()
+            return [(Claim(row.number, row.attempt, token), row) for row in from_columns(found)]
+
+    def release(self, name: str, claims: Sequence[Claim]) -> None:
+        study = self._id(name)
+        with self._connection.write(durable=False) as db:
+            for claim in claims:
+                rev = self._bump(db, name, study)
+                db.execute(statements.RELEASE, (rev, key_of(study, claim.number), claim.token))
 
     def offer(self, name: str, row: Row) -> int | None:
         study = self._id(name)
@@ -186,7 +200,7 @@ class SqliteStore:
             saved = row.saved or (None, None)
             config = dumps(row.config) if config_changed else None
             values = {"rev": rev, "step": row.step, "began": row.began, "cost": row.cost, "config": config}
-            values |= {"saved_step": saved[0], "saved_attempt": saved[1], "space": row.space}
+            values |= {"saved_step": saved[0], "saved_attempt": saved[1], "space": row.space, "started": row.started}
             written = db.execute(statements.PROGRESS, values | {"key": key, "token": claim.token})
             if not written.rowcount:
                 db.execute("ROLLBACK")
@@ -382,16 +396,18 @@ class SqliteStore:
             self._ids[name] = self._there(name, found)
         return self._ids[name]
 
-    def _ready(self, db: sqlite3.Connection, name: str, study: int) -> tuple[Any, ...] | None:
-        """The trial that any worker may run, as `statements.READY` has it; None if there is none."""
-        found = db.execute(statements.READY, (study,)).fetchone()
-        if found is None:
+    def _ready(self, db: sqlite3.Connection, name: str, study: int, n: int) -> list[tuple[Any, ...]]:
+        """The first trials that any worker may run, as `statements.READY` has them; behind the first, only fresh."""
+        found = db.execute(statements.READY, (study, n)).fetchall()
+        if not found:
             raise self._gone(name)
-        wish, *ready = found
-        return None if wish is not None or ready[0] is None else tuple(ready)
+        if found[0][0] is not None or found[0][1] is None:
+            return []
+        return [ready for k, (_, *ready) in enumerate(found) if k == 0 or _is_fresh(ready[3], ready[6])]
 
-    def _bump(self, db: sqlite3.Connection, name: str, study: int) -> int:
-        return self._there(name, db.execute(statements.BUMP, (study,)).fetchone())
+    def _bump(self, db: sqlite3.Connection, name: str, study: int, by: int = 1) -> int:
+        """The last of so many new revisions."""
+        return self._there(name, db.execute(statements.BUMP, (by, study)).fetchone())
 
     def _there(self, name: str, found: tuple[Any, ...] | None) -> int:
         """The first number of a row about a study, which another process may have deleted."""
@@ -402,3 +418,8 @@ class SqliteStore:
     def _gone(self, name: str) -> StudyNotFound:
         self._ids.pop(name, None)
         return StudyNotFound(f"There is no study {name!r} in {self.path}: it was deleted, or never made.")
+
+
+def _is_fresh(attempt: int, past: str | None) -> bool:
+    """Whether a trial has waited since its first start was decided: nothing else has happened to it."""
+    return attempt == 0 and past is None

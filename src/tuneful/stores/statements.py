@@ -7,7 +7,7 @@ from tuneful.stores.rows import COLUMNS
 # A leader counts as long as it is registered.
 HEAD = "SELECT rev, wish, (SELECT id FROM worker WHERE id = leader) FROM head WHERE study = ?"
 NEXT = "UPDATE head SET next = next + ?, rev = rev + ? WHERE study = ? AND next = ? RETURNING rev"
-BUMP = "UPDATE head SET rev = rev + 1 WHERE study = ? RETURNING rev"
+BUMP = "UPDATE head SET rev = rev + ? WHERE study = ? RETURNING rev"
 INSERT = (
     f"INSERT INTO trial ({COLUMNS}, id, study, worker, token) "  # noqa: S608 - our own column names
     f"VALUES ({', '.join('?' * (COLUMNS.count(',') + 5))})"
@@ -41,11 +41,16 @@ CLAIM = (
 READY = (
     "SELECT h.wish, t.id, t.until, t.step, t.attempt, t.cost, t.seen, t.past FROM head h LEFT JOIN trial t "
     "ON t.study = h.study AND t.state = 0 AND t.begun > 0 AND t.wish IS NULL WHERE h.study = ? "
-    "ORDER BY t.number LIMIT 1"
+    "ORDER BY t.number LIMIT ?"
 )
 CLAIM_READY = (
     f"UPDATE trial SET state = 1, rev = :rev, attempt = attempt + 1, past = {PAST}, worker = :worker, "  # noqa: S608 - our own
     f"token = :token, started = coalesce(started, :now) WHERE id = :key RETURNING {COLUMNS}"
+)
+# One that is claimed but has not begun, as it was before.
+RELEASE = (
+    "UPDATE trial SET state = 0, rev = ?, attempt = 0, worker = NULL, token = NULL "
+    "WHERE id = ? AND token = ? AND state = 1 AND started IS NULL"
 )
 # Where it is first said that a trial shall run, its `begun` says so.
 OFFER = (
@@ -54,7 +59,8 @@ OFFER = (
 )
 END = (
     "UPDATE trial SET state = :state, rev = :rev, ended = :ended, metrics = :metrics, error = :error, "  # noqa: S608 - our own
-    "curve = :curve, revs = :revs, step = :step, cost = :cost, finished = :finished, settings = :settings, "
+    "curve = :curve, revs = :revs, step = :step, cost = :cost, started = coalesce(started, :started), "
+    "finished = :finished, settings = :settings, "
     f"past = {PAST}, proposed = {PROPOSED}, config = coalesce(:config, config), space = :space, "
     "wish = CASE :ended WHEN 0 THEN wish END, worker = NULL, token = NULL, told_by = :token "
 )
@@ -66,13 +72,14 @@ FOLD = (
 )
 # Where a trial stands; NULL without a checkpoint. One that advances may lose any number of workers.
 STANDS = "'{\"saved_step\":' || saved_step || '}'"
-RUN_BY = f"SELECT id, study, attempt, token, {STANDS} FROM trial WHERE worker = ? AND state = 1"  # noqa: S608 - our own
+RUN_BY = f"SELECT id, study, attempt, token, started, {STANDS} FROM trial WHERE worker = ? AND state = 1"  # noqa: S608 - our own
 LOSSES = "SELECT count(*) FROM attempt WHERE trial = ? AND why = 'lost' AND metrics IS ?"
 REPORTED = "SELECT step, rev, metrics FROM report WHERE trial = ? ORDER BY step"
 SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PROGRESS = (
     "UPDATE trial SET rev = :rev, step = :step, began = :began, cost = :cost, saved_step = :saved_step, "  # noqa: S608 - our own
-    f"saved_attempt = :saved_attempt, proposed = {PROPOSED}, config = coalesce(:config, config), space = :space "
+    "saved_attempt = :saved_attempt, started = coalesce(started, :started), "
+    f"proposed = {PROPOSED}, config = coalesce(:config, config), space = :space "
     f"{WHILE_CLAIMED}"
 )
 REPORTS_LEFT = "RETURNING EXISTS (SELECT 1 FROM report WHERE trial = :key)"

@@ -87,7 +87,10 @@ def give_up(link: Link, worker: str, slot: int, why: str) -> int:
 
 def put_back(link: Link, running: Sequence[tuple[Any, ...]], worker: str | None, why: str) -> None:
     """Queue trials again, as rows of `RUN_BY`; but not one that has taken down too many workers."""
-    for key, study, attempt, token, lost, saved in running:
+    for key, study, attempt, token, lost, saved, started in running:
+        if started is None:
+            link.ask(statements.RELEASE, {"id": key, "study": study, "token": token})
+            continue
         kept = {"id": key, "attempt": attempt, "token": token, "worker": worker, "why": why}
         link.ask(statements.SET_ASIDE, kept | {"metrics": saved, "error": None})
         lost_now = lost + (why == "lost")

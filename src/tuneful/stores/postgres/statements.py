@@ -105,8 +105,8 @@ CREATED = "SELECT born FROM tuneful.trial WHERE id = %(id)s AND made_by = %(made
 # A moment comes as JSON without its revision: ",1,null,3,2,0.5,17]"
 _MOMENT = "'[' || h.rev || %(moment)s::text"
 _STORED = (
-    "'[' || h.rev || ',%s,' || coalesce(x.until::text, 'null') || ',' || x.step || ',' || (x.attempt + %d) || ',' || "
-    "CASE WHEN x.cost::text ~ '^-?[0-9]+$' THEN x.cost || '.0' ELSE x.cost::text END || ',' || x.seen || ']'"
+    "'[' || {rev} || ',{state},' || coalesce(x.until::text, 'null') || ',' || x.step || ',' || (x.attempt + {more}) || "
+    "',' || CASE WHEN x.cost::text ~ '^-?[0-9]+$' THEN x.cost || '.0' ELSE x.cost::text END || ',' || x.seen || ']'"
 )
 
 
@@ -144,22 +144,38 @@ OFFERED = (
     "SELECT rev FROM tuneful.trial WHERE id = %(id)s AND rev > %(known)s AND state = 0 AND begun > 0 "
     "AND until IS NOT DISTINCT FROM %(until)s::bigint"
 )
-_STARTED_AGAIN = f"CASE WHEN x.attempt > 0 OR x.past IS NOT NULL THEN {_past(_STORED % (1, 1))} END"
-_START_READY = (
-    f"UPDATE tuneful.trial x SET state = 1, rev = h.rev, attempt = x.attempt + 1, past = {_STARTED_AGAIN}, {_RUNS} "
+# The conditions are those of the index. What others are about to claim is passed over.
+_OWN_REV = "h.rev - t.n + t.k"
+_STARTED_AGAIN = (
+    "CASE WHEN x.attempt > 0 OR x.past IS NOT NULL THEN "
+    f"{_past(_STORED.format(rev=f'({_OWN_REV})', state=1, more=1))} END"
+)
+# The first starts; behind it come such as nobody has run before.
+CLAIM_READY = (
+    "WITH l AS MATERIALIZED (SELECT id, number, attempt = 0 AND past IS NULL AS fresh FROM tuneful.trial "
+    "WHERE study = %(study)s AND state = 0 AND begun > 0 AND wish IS NULL "
+    f"ORDER BY number LIMIT %(n)s {_LOCKED} SKIP LOCKED), "
+    "o AS (SELECT id, number, fresh, number = min(number) OVER () AS first FROM l), "
+    "t AS (SELECT id, first, row_number() OVER (ORDER BY number) AS k, count(*) OVER () AS n FROM o "
+    "WHERE first OR fresh), "
+    "h AS (UPDATE tuneful.head SET rev = rev + (SELECT count(*) FROM t) WHERE study = %(study)s AND wish IS NULL "
+    "AND EXISTS (SELECT FROM t) RETURNING rev) "
+    f"UPDATE tuneful.trial x SET state = 1, rev = {_OWN_REV}, attempt = x.attempt + 1, past = {_STARTED_AGAIN}, "
+    f"worker = %(worker)s, token = %(token)s, started = CASE WHEN t.first THEN coalesce(x.started, {NOW}) END "
     f"FROM h, t WHERE x.id = t.id RETURNING {_T_COLUMNS}, {QUICK}"
 )
-# The conditions are those of the index. What others are about to claim is passed over.
-CLAIM_NEXT = (
-    "WITH t AS MATERIALIZED (SELECT id FROM tuneful.trial WHERE study = %(study)s AND state = 0 AND begun > 0 "
-    f"AND wish IS NULL ORDER BY number LIMIT 1 {_LOCKED} SKIP LOCKED), "
-    "h AS (UPDATE tuneful.head SET rev = rev + 1 WHERE study = %(study)s AND wish IS NULL AND EXISTS (SELECT FROM t) "
-    f"RETURNING rev) {_START_READY}"
+# As it was before it was claimed.
+RELEASE = (
+    "WITH t AS MATERIALIZED (SELECT FROM tuneful.trial WHERE id = %(id)s AND token = %(token)s AND state = 1 "
+    f"AND started IS NULL {_LOCKED}), {_BUMPED} UPDATE tuneful.trial x SET state = 0, rev = h.rev, attempt = 0, "
+    f"worker = NULL, token = NULL FROM h WHERE x.id = %(id)s RETURNING x.rev, {QUICK}"
 )
 # The same trial again, after the server has forgotten that it was claimed.
 CLAIM_AGAIN = (
-    "WITH t AS MATERIALIZED (SELECT id FROM tuneful.trial WHERE id = %(id)s AND state = 0 AND begun > 0 "
-    f"AND attempt = %(attempt)s - 1 {_LOCKED}), {_BUMPED} {_START_READY}"
+    "WITH t AS MATERIALIZED (SELECT id, 1 AS k, 1 AS n FROM tuneful.trial WHERE id = %(id)s AND state = 0 "
+    f"AND begun > 0 AND attempt = %(attempt)s - 1 {_LOCKED}), {_BUMPED} "
+    "UPDATE tuneful.trial x SET state = 1, rev = h.rev, "
+    f"attempt = x.attempt + 1, past = {_STARTED_AGAIN}, {_RUNS} FROM h, t WHERE x.id = t.id RETURNING {QUICK}"
 )
 CLAIMED = (
     f"SELECT {COLUMNS} FROM tuneful.trial "
@@ -173,7 +189,8 @@ _UNDER_CLAIM = (
 )
 _PROGRESS = (
     "UPDATE tuneful.trial x SET rev = h.rev, step = %(step)s, began = %(began)s, cost = %(cost)s, "
-    f"saved_step = %(saved_step)s, saved_attempt = %(saved_attempt)s, proposed = {_PROPOSED}, "
+    f"saved_step = %(saved_step)s, saved_attempt = %(saved_attempt)s, "
+    f"started = coalesce(x.started, %(started)s), proposed = {_PROPOSED}, "
     "config = coalesce(%(config)s::text, x.config), space = %(space)s FROM h WHERE x.id = %(id)s "
     f"RETURNING x.rev, {QUICK}"
 )
@@ -199,7 +216,8 @@ TOLD_ALREADY = (
 _END = (
     "UPDATE tuneful.trial x SET state = %(state)s, rev = h.rev, "
     "ended = CASE WHEN %(state)s >= 3 THEN h.rev ELSE 0 END, metrics = %(metrics)s, error = %(error)s, "
-    "curve = %(curve)s, revs = %(revs)s, step = %(step)s, cost = %(cost)s, finished = %(finished)s, "
+    "curve = %(curve)s, revs = %(revs)s, step = %(step)s, cost = %(cost)s, "
+    "started = coalesce(x.started, %(started)s), finished = %(finished)s, "
     f"settings = %(settings)s, past = {_past(_MOMENT)}, proposed = {_PROPOSED}, "
     "config = coalesce(%(config)s::text, x.config), space = %(space)s, "
     "wish = CASE WHEN %(state)s < 3 THEN x.wish END, worker = NULL, token = NULL, told_by = %(token)s "
@@ -286,16 +304,18 @@ LOCK_WORKER = "SELECT 1 FROM tuneful.worker WHERE slot = %(slot)s FOR UPDATE"
 _STANDS = "('{\"saved_step\":' || t.saved_step || '}')"
 RUN_BY = (
     "SELECT t.id, t.study, t.attempt, t.token, (SELECT count(*) FROM tuneful.attempt a WHERE a.trial = t.id "
-    f"AND a.why = 'lost' AND a.metrics IS NOT DISTINCT FROM {_STANDS} AND a.attempt <> t.attempt), {_STANDS} "
+    f"AND a.why = 'lost' AND a.metrics IS NOT DISTINCT FROM {_STANDS} AND a.attempt <> t.attempt), {_STANDS}, "
+    "t.started "
     f"FROM tuneful.trial t WHERE t.worker = %(worker)s AND t.state = 1 ORDER BY t.id {_LOCKED} OF t"
 )
 UNDER_TOKENS = (
-    "SELECT t.id, t.study, t.attempt, t.token, 0, NULL FROM tuneful.trial t "
+    "SELECT t.id, t.study, t.attempt, t.token, 0, NULL, t.started FROM tuneful.trial t "
     f"WHERE t.state = 1 AND t.token = ANY(%(tokens)s::text[]) ORDER BY t.id {_LOCKED} OF t"
 )
 BACK = (
     f"WITH h AS (UPDATE tuneful.head SET rev = rev + 1 WHERE study = %(study)s RETURNING rev) "
-    f"UPDATE tuneful.trial x SET state = 0, rev = h.rev, past = {_past(_STORED % (0, 0))}, worker = NULL, "
+    "UPDATE tuneful.trial x SET state = 0, rev = h.rev, "
+    f"past = {_past(_STORED.format(rev='h.rev', state=0, more=0))}, worker = NULL, "
     "token = NULL FROM h WHERE x.id = %(id)s"
 )
 UNCLAIMED = checking.UNCLAIMED.replace("trial t", "tuneful.trial t").replace("study s", "tuneful.study s")

@@ -6,7 +6,9 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from tuneful.errors import StoreAway, StoreBusy, StoreError, StudyError, StudyNotFound
@@ -166,31 +168,36 @@ class PostgresStore:
             found = self._at(name, work)
         return (found[0][0], Claim(row.number, found[0][1], token)) if found else None
 
-    def claim_next(self, name: str, worker: str | None) -> tuple[int, Claim, Row] | None:
+    def claim_ready(self, name: str, worker: str | None, n: int = 1) -> list[tuple[Claim, Row]]:
         token = os.urandom(16).hex()
-        mine = {"worker": worker, "token": token}
+        mine = {"worker": worker, "token": token, "n": n}
 
         def work(link: Link, study: int) -> Found:
             values = mine | {"study": study}
             found = link.ask(statements.CLAIMED, values) if link.again else []
-            found = found or [row[:-1] for row in link.ask(statements.CLAIM_NEXT, values)]
+            found = found or [row[:-1] for row in link.ask(statements.CLAIM_READY, values)]
             if not found:
                 self._there(name, link.ask(statements.HEAD, values))
             return found
 
-        def again(link: Link) -> bool:
+        def again(row: Row, link: Link) -> bool:
             study = self._id(link, name)
             values = mine | {"study": study, "id": key_of(study, row.number), "attempt": row.attempt}
             link.ask(statements.CLAIM_AGAIN, values)
             return bool(link.ask(statements.TOLD, values))  # else the server has forgotten the trial itself
 
         with self._doubting([Claim(0, 0, token)]), understood(self._shown):
-            rows = list(from_columns(self._at(name, work)))
-        if not rows:
-            return None
-        [row] = rows
-        self._undone.remember(again)
-        return row.rev, Claim(row.number, row.attempt, token), row
+            rows = sorted(from_columns(self._at(name, work)), key=attrgetter("number"))
+        for row in rows:
+            self._undone.remember(partial(again, row))
+        return [(Claim(row.number, row.attempt, token), row) for row in rows]
+
+    def release(self, name: str, claims: Sequence[Claim]) -> None:
+        def work(link: Link, study: int) -> None:
+            for claim in claims:
+                link.ask(statements.RELEASE, {"study": study, "id": key_of(study, claim.number), "token": claim.token})
+
+        self._at(name, work)
 
     def offer(self, name: str, row: Row) -> int | None:
         moment = Moment(0, State.QUEUED, row.until, row.step, row.attempt, row.cost, row.seen)
@@ -205,6 +212,7 @@ class PostgresStore:
         config = dumps(row.config) if config_changed else None
         values = dict[str, Any](step=row.step, began=row.began, cost=row.cost, config=config, space=row.space)
         values |= {"saved_step": saved[0], "saved_attempt": saved[1], "token": claim.token, "attempt": claim.attempt}
+        values["started"] = row.started
         values |= {"steps": list(told), "metrics": list(told.values())}
         durable = row.saved is not None
         return self._changed(name, claim.number, statements.REPORT, statements.TOLD_ALREADY, values, durable=durable)

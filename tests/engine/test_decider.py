@@ -1,10 +1,12 @@
 """Who decides, and what the others know of trials that they only take."""
 
+import time
 from dataclasses import dataclass
 
 import pytest
 
 import tuneful as tn
+from tuneful.engine import session as sessions
 from tuneful.engine.decider import Decider
 from tuneful.history import State
 from tuneful.schedulers import Full
@@ -99,6 +101,70 @@ def test_who_only_takes_need_not_read_before_it_tells(pair):
     assert b.trials[3].curve()[1].tolist() == [0.25]
     assert (b.best.number, b.history.started) == (1, 6)
     assert b.history.known.all()
+
+
+@pytest.fixture
+def holding(pair):
+    """Both; the second runs one trial of six, and has claimed three more."""
+    a, b = pair
+    provided(a, 6)
+    b._decider._claimed = time.monotonic(), 2
+    assert b.ask().number == 0
+    assert states(a.sync()) == ["running"] * 4 + ["queued"] * 2
+    return a, b
+
+
+def test_short_trials_are_claimed_several_at_once(holding, monkeypatch):
+    a, b = holding
+    monkeypatch.setattr(b._session.store, "claim_ready", None)
+    trials = [b._decider.take() for _ in range(3)]
+    assert [trial.number for trial in trials] == [1, 2, 3]
+    for trial in trials:
+        assert b.tell(trial, 0.5)
+    assert states(a.sync()) == ["running"] + ["done"] * 3 + ["queued"] * 2
+    assert all(record.started is not None for record in a.trials[:4])
+
+
+def test_one_trial_at_a_time_is_claimed_where_they_are_long(pair, monkeypatch):
+    a, b = pair
+    provided(a, 6)
+    b._decider._claimed = time.monotonic() - 1.0, 16
+    b.ask()
+    assert states(a.sync()) == ["running"] + ["queued"] * 5
+
+
+@pytest.mark.parametrize("how", ["close", "pulse", "pause", "given up"])
+def test_what_is_claimed_and_not_started_is_ready_again_as_it_was(holding, monkeypatch, how):
+    a, b = holding
+    session = b._session
+    if how == "close":
+        b.close()
+    elif how == "pulse":
+        monkeypatch.setattr(sessions, "_HELD", 0.0)
+        session.listen()
+    elif how == "pause":
+        a.pause()
+        session.listen()
+        assert b._decider.take() is None
+        a.resume()
+    else:
+        session.store.beat(session.worker, -1.0)
+        session._pulse.end()
+        assert a._session.store.reap() == 4
+        session.beat(60.0)
+    attempts = [record.attempt for record in a.sync().trials]
+    assert attempts[1:] == [0] * 5
+    assert a.history.ready[-5:] == [1, 2, 3, 4, 5]
+    if how != "close":
+        taken = b._decider.take()
+        assert (taken.number, taken.row.attempt) == {"given up": (0, 2)}.get(how, (1, 1))
+
+
+def test_a_forked_child_starts_nothing_that_its_parent_has_claimed(holding):
+    _, b = holding
+    b._session._pid = -1
+    b._session._after_fork()
+    assert b._decider.take().number == 4
 
 
 def states(study):

@@ -10,6 +10,8 @@ import tuneful as tn
 from tuneful.engine.pulse import LEASE
 from tuneful.errors import StudyError
 from tuneful.history import State
+from tuneful.schedulers import Full
+from tuneful.searchers import Random
 
 SPACE = {"x": tn.Float(0, 1), "n": tn.Int(1, 100)}
 
@@ -154,6 +156,33 @@ def asked(path, space=None, body=""):
     with script(ASKER.replace("BODY", body), path=str(path), space=space) as other:
         [(number, params)] = other.rest()
     return number, params
+
+
+def test_of_what_a_killed_process_had_claimed_only_what_it_had_started_counts_as_begun(tmp_path):
+    code = """
+study = tn.Study({"x": tn.Float(0, 1)}, study=PATH, seed=0)
+store, session = study._session.store, study._session
+while (trial := study.ask()) and not session._held:
+    study.tell(trial, trial.params["x"])
+say(trial.number, list(session._held))
+sys.stdin.readline()
+"""
+    study = tn.Study({"x": tn.Float(0, 1)}, study=tmp_path / "a.db", seed=0, search="random")
+    study._session.alive(60.0)
+    assert study._session.store.lead(study._session.name, study._session.worker)
+    study._decider.provide(Full(Random()), 100, 1)
+    with script(code, path=str(tmp_path / "a.db")) as other:
+        begun, held = other.heard()
+        assert {begun, *held} == set(running(study))
+        other.end(signal.SIGKILL)
+    study._session.store.reap()
+    study.sync()
+    assert study.trials[begun].attempt == 1
+    assert {study.trials[number].attempt for number in held} == {0}
+    assert study.history.ready[: len(held) + 1] == [begun, *held]
+    taken = [study._decider.take() for _ in range(len(held) + 1)]
+    assert [trial.row.attempt for trial in taken] == [2] + [1] * len(held)
+    study.close()
 
 
 def test_a_trial_without_a_lease_is_told_by_number_from_another_process(tmp_path):

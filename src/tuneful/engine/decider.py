@@ -15,7 +15,7 @@ from tuneful.protocols import Claim, Scheduler
 from tuneful.trial import Trial
 
 _CROWDED = 1.0  # seconds for which a process that saw others write takes them to be at work
-_AHEAD = 0.1  # seconds of work that is planned ahead where nothing is learned from results
+_AHEAD = 0.2  # seconds of work that is planned ahead where nothing is learned from results
 _MOST_AHEAD = 256
 _HOLD = 0.05  # seconds of work that a worker claims at once
 _MOST_HELD = 16
@@ -43,31 +43,37 @@ class Decider:
         session = self._session
         with session.lock:
             session.prepare()
-            crowded = self._crowded()
-            if crowded and (taken := self.take(lease)):
+            if (crowded := self._crowded()) and (taken := self.take(lease)):
                 if self._running_out(taken):
-                    with suppress(StoreError):  # it was only for later
+                    # It is only for later; but who finds nothing meanwhile waits for it.
+                    with suppress(StoreError), session.store.deciding(session.name):
                         self.provide(scheduler, 0, _CROWD)
                 return [taken]
             while True:
                 # Where others decide as well, one at a time, so that each knows what the others decided.
                 with session.store.deciding(session.name) if crowded else nullcontext():
-                    session.refresh()
-                    if session.wish is not None:
-                        return []
-                    crowded = self._crowded()
-                    if crowded and (taken := self.take(lease)):
+                    if crowded and (taken := self.take(lease)):  # made ready while this process waited for its turn
                         return [taken]
-                    if session.leader not in (None, session.worker):
-                        session.want(1)  # who leads makes something ready
-                        return []
-                    ahead = self._ahead(scheduler, _CROWD) if crowded else 0
-                    jobs = [job for job in scheduler.plan(session.history, n + ahead) if job.trial not in session.live]
-                    if not jobs:
-                        return []
-                    if started := self._commit(jobs, n, session.alive(lease)):
-                        return started
+                    decided = self._decide(scheduler, n, lease)
+                if decided is not None:
+                    return decided
                 session.outdated()  # others were faster with every job: decide again
+
+    def _decide(self, scheduler: Scheduler, n: int, lease: float | None) -> list[Trial] | None:
+        """As `next`, from all that is known; None if others were faster."""
+        session = self._session
+        session.refresh()
+        if session.wish is not None:
+            return []
+        crowded = self._crowded()
+        if crowded and (taken := self.take(lease)):
+            return [taken]
+        if session.leader not in (None, session.worker):
+            session.want(1)  # who leads makes something ready
+            return []
+        ahead = self._ahead(scheduler, _CROWD) if crowded else 0
+        jobs = [job for job in scheduler.plan(session.history, n + ahead) if job.trial not in session.live]
+        return (self._commit(jobs, n, session.alive(lease)) or None) if jobs else []
 
     def take(self, lease: float | None = LEASE) -> Trial | None:
         """Run the first trial that is ready, whoever decided it; None if there is none."""
@@ -93,10 +99,12 @@ class Decider:
             return session.start(trial, untold=True)
 
     def _at_once(self, worker: str | None) -> int:
-        """How many trials to claim: what is done in a moment, where trials are short."""
+        """How many trials to claim: what is done in a moment, where one short trial is run after the other."""
         then, before = self._claimed
         took = (time.monotonic() - then) / before
-        return 1 if worker is None else max(1, min(int(_HOLD / took), 2 * before, _MOST_HELD))
+        if worker is None or self._session.live or took > _HOLD:
+            return 1
+        return min(int(_HOLD / (took + 1e-9)), 2 * before, _MOST_HELD)
 
     def provide(self, scheduler: Scheduler, idle: int, workers: int) -> bool:
         """Make trials ready for the `idle` of so many workers, and some ahead where trials are short.

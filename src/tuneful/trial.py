@@ -144,6 +144,7 @@ class Trial:
         """
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
             raise StudyError(f"trial.steps({n!r}): pass the number of steps, a whole number of 1 or more.")
+        self.row.length = int(n)
         last = int(n) if self.row.until is None else min(int(n), self.row.until)
         self.spent = self._begin(0) >= last
         for step in range(self._begin(0) + 1, last + 1):

@@ -47,6 +47,7 @@ COLUMNS = {
         "most_trials": [50, 50, None],
         "most_steps": [None, 900, None],
     },
+    3: {"wish": [None, None, None]},
 }
 
 
@@ -59,12 +60,12 @@ def older(path, version):
                 db.execute(statement)
         db.execute("INSERT INTO meta VALUES ('uuid', 'u')")
         db.execute("INSERT INTO study VALUES (1, 's', ?, 1.0)", (json.dumps(FORM),))
-        db.execute("INSERT INTO head VALUES (1, 3, 9)")
+        db.execute("INSERT INTO head (study, next, rev) VALUES (1, 3, 9)")
         db.execute("INSERT INTO space VALUES (1, 0, 1, ?)", (json.dumps(SPACE),))
         marks = ", ".join("?" * len(values))
         db.executemany(f"INSERT INTO trial ({', '.join(values)}) VALUES ({marks})", zip(*values.values(), strict=True))
         db.execute("INSERT INTO report VALUES (?, 1, 1, 8, 1, ?)", ((1 << 40) + 1, '{"value":0.75}'))
-        db.execute("INSERT INTO worker VALUES (1, 'w', 'elsewhere', 7, 0.0)")
+        db.execute("INSERT INTO worker (slot, id, host, pid, lease_until) VALUES (1, 'w', 'elsewhere', 7, 0.0)")
         db.execute(f"PRAGMA application_id = {schema.APPLICATION}")
         db.execute(f"PRAGMA user_version = {version}")
         db.commit()

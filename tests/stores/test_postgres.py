@@ -529,13 +529,13 @@ def test_older_tables_are_upgraded_only_when_that_is_asked_for(own, monkeypatch)
     made, claim = started(store)
     before = everything(store)
     newer(monkeypatch)
-    with pytest.raises(StoreError, match=r"older Tuneful \(format 1; this one needs 2\). Run `tuneful db upgrade post"):
+    with pytest.raises(StoreError, match=r"older Tuneful \(format 2; this one needs 3\). Run `tuneful db upgrade post"):
         own.store()
     assert everything(store) == before, "who has them open goes on"
     for _ in range(2):
         with closing(PostgresStore(own.url, upgrade=True)) as upgraded:
             assert everything(upgraded) == before
-    assert (meta(own)["version"], meta(own)["min_reader"]) == ("2", "2")
+    assert (meta(own)["version"], meta(own)["min_reader"]) == ("3", "3")
     assert own.server.ask(f"SELECT count(*) FROM {own.schema}.extra") == [(1,)]
     assert everything(own.store()) == before
 
@@ -547,7 +547,7 @@ def test_newer_tables_are_refused_and_left_alone(own):
     before = meta(own)
     for upgrade in (False, True):
         with pytest.raises(
-            StoreError, match=r"was written by a newer Tuneful \(format 2; this one reads up to 1\). Install"
+            StoreError, match=r"was written by a newer Tuneful \(format 3; this one reads up to 2\). Install"
         ):
             PostgresStore(own.url, upgrade=upgrade)
     assert meta(own) == before
@@ -559,9 +559,9 @@ def test_newer_tables_that_this_version_can_use_are_used(own):
         PostgresStore(own.url).close()
     store = begun(own.store())
     started(store)
-    assert meta(own)["version"] == "2"
+    assert meta(own)["version"] == "3"
     PostgresStore(own.url, upgrade=True).close()
-    assert meta(own)["version"] == "2"
+    assert meta(own)["version"] == "3"
 
 
 def test_an_upgrade_that_fails_leaves_the_tables_as_they_were(own, monkeypatch):

@@ -581,7 +581,7 @@ def test_a_newer_file_is_refused_and_left_alone(store, path):
         SqliteStore(path).close()
     before = path.read_bytes()
     with pytest.raises(
-        StoreError, match=r"studies\.db was written by a newer Tuneful \(format 4; .* up to 3\). Install"
+        StoreError, match=rf"newer Tuneful \(format {schema.VERSION + 1}; .* up to {schema.VERSION}\). Install"
     ):
         SqliteStore(path)
     assert path.read_bytes() == before

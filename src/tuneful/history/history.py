@@ -43,6 +43,7 @@ _COLUMNS: dict[str, tuple[type, float]] = {
     "finished_at": (np.float64, np.nan),
     "most_trials": (np.float64, np.inf),
     "most_steps": (np.float64, np.inf),
+    "length": (np.int64, 0),
 }
 _TEXTS = ("why", "note", "error", "settings", "saved", "imported", "past", "proposed", "wish")
 _NOTHING: Mapping[str, Any] = {}
@@ -71,6 +72,7 @@ class History:
         space_version: The version of the space that each is of, (n,).
         repeat_of, parent, parent_step: Which trial it repeats, or was forked from and where; -1 for none.
         cost: Seconds of training, (n,).
+        length: The step at which each is over if nobody ends it before, (n,); 0 if it has not said so.
         version: Changes whenever anything does.
         rev: The revision of the study in its store up to which everything is known.
     """
@@ -93,6 +95,7 @@ class History:
     finished_at: Array
     most_trials: Array
     most_steps: Array
+    length: Ints
 
     def __init__(
         self,
@@ -203,6 +206,11 @@ class History:
         return known[undominated(y[known])]
 
     @property
+    def resumable(self) -> bool:
+        """Whether trials of this study can be paused: one has saved its state."""
+        return bool(self._texts["saved"])
+
+    @property
     def unfinished(self) -> list[int]:
         """The trials that are queued, running or paused, by number."""
         return sorted(self._unfinished)
@@ -257,6 +265,7 @@ class History:
             proposed=self._texts["proposed"].get(trial),
             limits=(_whole(at["most_trials"]), _whole(at["most_steps"])),
             wish=self.text("wish", trial),
+            length=at["length"] or None,
         )
 
     def _values(self, trial: int) -> dict[str, float]:
@@ -535,6 +544,7 @@ def _facts(row: Row) -> tuple[float, ...]:
         *(-1 if row.repeat_of is None else row.repeat_of, parent, parent_step, row.cost),
         *(np.nan if row.started is None else row.started, np.nan if row.finished is None else row.finished),
         *(np.inf if limit is None else limit for limit in row.limits),
+        row.length or 0,
     )
 
 

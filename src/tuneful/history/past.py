@@ -42,6 +42,7 @@ def facts_at(facts: Mapping[str, NDArray[Any]], rev: int, later: Flags, reached:
     found["begun"][~begun], found["attempt"][~begun], found["started_at"][~begun] = 0, 0, np.nan
     found["state"][later] = np.where(begun, State.RUNNING, State.QUEUED)[later]
     found["ended"][later], found["finished_at"][later] = 0, np.nan
+    found["length"][later & (reached == 0)] = 0
     found["reached"][later], found["cost"][later] = reached[later], 0.0
     for trial, moments in texts["past"].items():
         if later[trial]:

@@ -95,6 +95,7 @@ class Row:
             and has run ever since.
         proposed: The (space, config) it was recorded with, if they are others now.
         wish: What somebody wants of it: None, `hold` (do not run it) or `stop` (end it with what it has).
+        length: The step at which it is over if nobody ends it before, as it has said; None before.
     """
 
     number: int
@@ -128,6 +129,7 @@ class Row:
     proposed: tuple[int, Config] | None = None
     limits: tuple[int | None, int | None] = (None, None)
     wish: str | None = None
+    length: int | None = None
 
     @property
     def distinct(self) -> bool:

@@ -167,7 +167,7 @@ class MemoryStore:
                 return None
             kept, rev = trial.row, study.bump()
             kept.rev, kept.step, kept.began, kept.cost, kept.saved = rev, row.step, row.began, row.cost, row.saved
-            kept.started = kept.started or row.started
+            kept.started, kept.length = kept.started or row.started, row.length or kept.length
             kept.change(row.config if config_changed else kept.config, row.space)
             for step, (_, attempt, _) in list(trial.reports.items()):
                 if attempt < claim.attempt and step > row.began:
@@ -196,7 +196,7 @@ class MemoryStore:
             kept.values, kept.error, kept.settings = row.values, row.error, row.settings
             kept.curve, kept.revs = ((row.curve or {}), row.revs) if final else (None, ())
             kept.step, kept.cost, kept.finished = row.step, row.cost, row.finished
-            kept.started = kept.started or row.started
+            kept.started, kept.length = kept.started or row.started, row.length or kept.length
             kept.change(row.config if outcome.config_changed else kept.config, row.space)
             if final:
                 kept.state, kept.rev, kept.ended, kept.wish = row.state, rev, rev, None

@@ -14,7 +14,7 @@ from tuneful.stores.codec import dumps, loads
 COLUMNS = (
     "number, rev, state, config, space, born, begun, ended, until, step, attempt, began, saved_step, "
     "saved_attempt, metrics, cost, parent, parent_step, repeat_of, imported, note, why, seen, "
-    "settings, error, started, finished, curve, revs, past, proposed, most_trials, most_steps, wish"
+    "settings, error, started, finished, curve, revs, past, proposed, most_trials, most_steps, wish, length"
 )
 
 _CONFIG, _METRICS = (COLUMNS.split(", ").index(name) for name in ("config", "metrics"))
@@ -31,7 +31,7 @@ def to_columns(row: Row) -> tuple[Any, ...]:
         text(row.values), row.cost, parent, parent_step, row.repeat_of, int(row.imported),
         text(row.note), text(row.why), row.seen, text(row.settings), text(row.error),
         row.started, row.finished, curve_text(row), revs_text(row.revs), past_text(row.past),
-        dumps(row.proposed) if row.proposed else None, *row.limits, row.wish,
+        dumps(row.proposed) if row.proposed else None, *row.limits, row.wish, row.length,
     )  # fmt: skip
 
 
@@ -81,6 +81,7 @@ def end_values(outcome: Outcome, rev: int, claim: Claim) -> dict[str, Any]:
         "cost": row.cost,
         "started": row.started,
         "finished": row.finished,
+        "length": row.length,
         "settings": text(row.settings),
         "moment": None if final else past_text([moment]),
         "config": dumps(row.config) if outcome.config_changed else None,
@@ -110,7 +111,7 @@ def from_columns(found: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
     for values, config, metrics in zip(found, configs, finals, strict=True):
         (number, rev, state, _, space, born, begun, ended, until, step, attempt, began, saved_step,
          saved_attempt, _, cost, parent, parent_step, repeat_of, imported, note, why, seen, settings, error,
-         started, finished, curve, revs, past, proposed, most_trials, most_steps, wish) = values  # fmt: skip
+         started, finished, curve, revs, past, proposed, most_trials, most_steps, wish, length) = values  # fmt: skip
         if why not in reasons:
             reasons[why] = loads(why)
         yield Row(
@@ -122,7 +123,7 @@ def from_columns(found: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
             loads(error) if error else None, started, finished,
             _curve(curve) if state >= State.DONE else None,
             _revs(revs) if revs else (), _past(past) if past else (), _proposed(proposed) if proposed else None,
-            (most_trials, most_steps), wish,
+            (most_trials, most_steps), wish, length,
         )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 
-VERSION = 3
+VERSION = 4
 APPLICATION = 0x74756E65  # "tune", in the header of every file of ours
 
 # Forward only: step i takes a file from version i to i + 1.
@@ -58,6 +58,8 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE worker ADD COLUMN wants INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX trial_ready ON trial (study, number) WHERE state = 0 AND begun > 0 AND wish IS NULL;
     """,
+    # How far a trial would go, as it has said.
+    "ALTER TABLE trial ADD COLUMN length INTEGER",
 )
 
 

@@ -201,6 +201,7 @@ class SqliteStore:
             config = dumps(row.config) if config_changed else None
             values = {"rev": rev, "step": row.step, "began": row.began, "cost": row.cost, "config": config}
             values |= {"saved_step": saved[0], "saved_attempt": saved[1], "space": row.space, "started": row.started}
+            values["length"] = row.length
             written = db.execute(statements.PROGRESS, values | {"key": key, "token": claim.token})
             if not written.rowcount:
                 db.execute("ROLLBACK")

@@ -60,7 +60,7 @@ OFFER = (
 END = (
     "UPDATE trial SET state = :state, rev = :rev, ended = :ended, metrics = :metrics, error = :error, "  # noqa: S608 - our own
     "curve = :curve, revs = :revs, step = :step, cost = :cost, started = coalesce(started, :started), "
-    "finished = :finished, settings = :settings, "
+    "finished = :finished, length = coalesce(:length, length), settings = :settings, "
     f"past = {PAST}, proposed = {PROPOSED}, config = coalesce(:config, config), space = :space, "
     "wish = CASE :ended WHEN 0 THEN wish END, worker = NULL, token = NULL, told_by = :token "
 )
@@ -78,7 +78,7 @@ REPORTED = "SELECT step, rev, metrics FROM report WHERE trial = ? ORDER BY step"
 SET_ASIDE = "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PROGRESS = (
     "UPDATE trial SET rev = :rev, step = :step, began = :began, cost = :cost, saved_step = :saved_step, "  # noqa: S608 - our own
-    "saved_attempt = :saved_attempt, started = coalesce(started, :started), "
+    "saved_attempt = :saved_attempt, started = coalesce(started, :started), length = coalesce(:length, length), "
     f"proposed = {PROPOSED}, config = coalesce(:config, config), space = :space "
     f"{WHILE_CLAIMED}"
 )

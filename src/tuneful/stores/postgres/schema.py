@@ -7,7 +7,7 @@ import uuid
 from tuneful.errors import StoreError
 from tuneful.stores.postgres.link import Link
 
-VERSION = 1
+VERSION = 2
 # The oldest version that can use the tables as they are. It stays where it is when a column is only added.
 MIN_READER = 1
 OLDEST_SERVER = 140_000  # 14.0: pg_terminate_backend that waits, pipelines
@@ -57,6 +57,8 @@ MIGRATIONS: tuple[str, ...] = (
         WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
     CREATE UNLOGGED TABLE tuneful.alive (mark TEXT NOT NULL);
     """,
+    # How far a trial would go, as it has said.
+    "ALTER TABLE tuneful.trial ADD COLUMN length BIGINT",
 )
 
 # By a look into the catalogue: functions such as to_regclass may tell what was so before a lock was waited for.

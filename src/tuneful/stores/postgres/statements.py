@@ -190,7 +190,7 @@ _UNDER_CLAIM = (
 _PROGRESS = (
     "UPDATE tuneful.trial x SET rev = h.rev, step = %(step)s, began = %(began)s, cost = %(cost)s, "
     f"saved_step = %(saved_step)s, saved_attempt = %(saved_attempt)s, "
-    f"started = coalesce(x.started, %(started)s), proposed = {_PROPOSED}, "
+    f"started = coalesce(x.started, %(started)s), length = coalesce(%(length)s, x.length), proposed = {_PROPOSED}, "
     "config = coalesce(%(config)s::text, x.config), space = %(space)s FROM h WHERE x.id = %(id)s "
     f"RETURNING x.rev, {QUICK}"
 )
@@ -217,7 +217,7 @@ _END = (
     "UPDATE tuneful.trial x SET state = %(state)s, rev = h.rev, "
     "ended = CASE WHEN %(state)s >= 3 THEN h.rev ELSE 0 END, metrics = %(metrics)s, error = %(error)s, "
     "curve = %(curve)s, revs = %(revs)s, step = %(step)s, cost = %(cost)s, "
-    "started = coalesce(x.started, %(started)s), finished = %(finished)s, "
+    "started = coalesce(x.started, %(started)s), finished = %(finished)s, length = coalesce(%(length)s, x.length), "
     f"settings = %(settings)s, past = {_past(_MOMENT)}, proposed = {_PROPOSED}, "
     "config = coalesce(%(config)s::text, x.config), space = %(space)s, "
     "wish = CASE WHEN %(state)s < 3 THEN x.wish END, worker = NULL, token = NULL, told_by = %(token)s "

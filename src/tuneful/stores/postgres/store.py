@@ -212,7 +212,7 @@ class PostgresStore:
         config = dumps(row.config) if config_changed else None
         values = dict[str, Any](step=row.step, began=row.began, cost=row.cost, config=config, space=row.space)
         values |= {"saved_step": saved[0], "saved_attempt": saved[1], "token": claim.token, "attempt": claim.attempt}
-        values["started"] = row.started
+        values |= {"started": row.started, "length": row.length}
         values |= {"steps": list(told), "metrics": list(told.values())}
         durable = row.saved is not None
         return self._changed(name, claim.number, statements.REPORT, statements.TOLD_ALREADY, values, durable=durable)

@@ -12,6 +12,8 @@ from tuneful import pruners, schedulers, searchers
 from tuneful.errors import StudyError
 from tuneful.protocols import Pruner, Scheduler, Searcher
 
+Prune = str | Pruner | Sequence["Prune"] | None
+
 
 def searcher_of(search: str | Searcher) -> Searcher:
     """A searcher by its name, or itself.
@@ -37,7 +39,7 @@ def scheduler_of(schedule: str | Scheduler, searcher: Searcher) -> Scheduler:
     return found
 
 
-def pruner_of(prune: str | Pruner | Sequence[str | Pruner] | None) -> Pruner | None:
+def pruner_of(prune: Prune) -> Pruner | None:
     """A pruner by its name, itself, or several as one.
 
     Raises:
@@ -59,7 +61,7 @@ def names(package: ModuleType) -> list[str]:
 
     >>> from tuneful import schedulers
     >>> names(schedulers)
-    ['full']
+    ['asha', 'full', 'hyperband', 'one_epoch', 'successive_halving']
     """
     return [_snake(name) for name in package.__all__]
 

@@ -211,6 +211,9 @@ class Store(Protocol):
         None takes it back. False: the trial is over, or was never there.
         """
 
+    def prune_paused(self, name: str) -> int:
+        """End all paused trials as pruned, with what they reported; how many."""
+
     def cancel(self, name: str, number: int | None) -> int:
         """End a trial, or all, as cancelled at once, with what they reported; how many. Their claims are void."""
 

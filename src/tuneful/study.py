@@ -99,7 +99,7 @@ class Study:
         settings = json_of("settings", {} if settings is None else settings)
         self._search = searcher_of(search)
         self._schedule = scheduler_of(schedule, self._search)
-        pruner = pruner_of(prune)
+        pruner = pruner_of([prune, self._schedule] if callable(self._schedule) else prune)  # it may end trials too
         wanted = None if space is None else space_of(_no_objective, space)
         if wanted is not None and (both := sorted({path.split(".")[0] for path in wanted.paths} & settings.keys())):
             raise StudyError(f"`{both[0]}` is in the space and in settings=. Search it, or set it.")
@@ -342,7 +342,7 @@ class Study:
         trial: Trial | int,
         value: Any = None,
         *,
-        state: Literal["done", "pruned", "failed", "queued"] = "done",
+        state: Literal["done", "pruned", "failed", "queued", "paused"] = "done",
         error: BaseException | str | None = None,
     ) -> bool:
         """End a trial.
@@ -350,7 +350,8 @@ class Study:
         Args:
             trial: The trial, or its number.
             value: Its value, or a dict of metrics; None for its last report.
-            state: `done`; `pruned`, for one not worth finishing; `failed`; `queued`, to run it again later.
+            state: `done`; `pruned`, for one not worth finishing; `failed`; `queued`, to run it again later; `paused`,
+                to go on from its saved state if the scheduler wants that.
             error: Why it failed.
 
         Returns:
@@ -369,6 +370,8 @@ class Study:
         if known.warned and known.verdict in ("void", "held"):  # it ended early for others, so this is no result
             ended(self._session, known, None, self._of, state="queued")
             return False
+        if known.warned and known.verdict == "paused" and state == "done" and error is None:
+            return ended(self._session, known, None, self._of, state="paused")
         return ended(self._session, known, value, self._of, state="failed" if error is not None else state, error=error)
 
     def enqueue(self, params: Mapping[str, Any], *, repeat: bool = False) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ class Trial:
         self.spent = False  # there was no step left to train
         self.told = False  # its end may be in the store
         self.untold = False  # the history of this process has not been told of it
+        self.onward: Callable[[Trial], bool] | None = None  # asks whether to go on, where another decision is due
         self._session = session
         self._step = 0
         self._said: tuple[int, dict[str, float]] = 0, {}
@@ -145,9 +146,10 @@ class Trial:
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
             raise StudyError(f"trial.steps({n!r}): pass the number of steps, a whole number of 1 or more.")
         self.row.length = int(n)
-        last = int(n) if self.row.until is None else min(int(n), self.row.until)
-        self.spent = self._begin(0) >= last
-        for step in range(self._begin(0) + 1, last + 1):
+        self.spent = self._begin(0) >= n
+        if self._is_due() and self.should_stop():  # it was cut short just here
+            return
+        for step in range(self._begin(0) + 1, int(n) + 1):
             self._step = step
             yield step
             if self.should_stop():
@@ -185,8 +187,24 @@ class Trial:
         """Whether to end now: it was pruned, stopped, paused or given to another worker. `steps` asks by itself."""
         if self.verdict is None:
             self.verdict = self._session.judged(self)
+        if self.verdict is None and self._is_due() and not (self.onward and self.onward(self)):
+            self.verdict = "paused"
         self.warned |= self.verdict is not None
         return self.warned
+
+    def _is_due(self) -> bool:
+        """Whether it has got to where another decision is due, and can be paused: its state there is saved."""
+        return self.row.arrived and self.row.saved is not None and self.row.saved[0] == self.row.step
+
+    def go_on_as(self, other: Trial) -> None:
+        """Go on in place as an attempt that was claimed when this one had ended."""
+        self.claim, self.row, self.leased, self.untold = other.claim, other.row, other.leased, other.untold
+        self.stored, self.kept, self.verdict, self.told = other.stored, other.kept, None, False
+        step = self._step or self.row.step
+        self.row.began = self.row.step = self.began = step
+        self._clock = time.monotonic()
+        self._session.live[self.number] = self
+        self._session.begin(self, step)
 
     def save(self, state: object) -> None:
         """Keep `state` after the current step, so that an interrupted trial goes on from here.

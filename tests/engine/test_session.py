@@ -400,27 +400,45 @@ def test_an_end_that_waits_is_dropped_when_another_worker_has_the_trial(path, mo
     assert not study._session._unsettled
 
 
-def test_a_trial_of_a_scheduler_goes_until_its_step(path):
-    study = tn.Study(SPACE, study=path, seed=0)
+class Rungs:
+    """Two steps, then two more."""
 
-    class Rungs:
-        def plan(self, history, n):
-            if not len(history):
-                return [Job({"x": 0.5}, 2, note={"rung": 0})]
-            return [Job.resume(history, 0, 4)] if history.state[0] == State.QUEUED else []
+    def plan(self, history, n):
+        if not len(history):
+            return [Job({"x": 0.5}, 2, note={"rung": 0})]
+        return [Job.resume(history, 0, 4)] if history.state[0] in (State.QUEUED, State.PAUSED) else []
 
-    [trial] = study._decider.next(Rungs(), 1)
+
+def trained(trial, save):
     seen = []
     for step in trial.steps(9):
         seen.append(step)
         trial.report(step / 10)
-        trial.save({"step": step})
-    study.tell(trial, state="queued")
+        if save:
+            trial.save({"step": step})
+    return seen
+
+
+def test_a_trial_of_a_scheduler_goes_until_its_step(path):
+    study = tn.Study(SPACE, study=path, seed=0)
+    [trial] = study._decider.next(Rungs(), 1)
+    assert trained(trial, save=True) == [1, 2]
+    assert study.tell(trial, 7.0)
+    assert [str(record.state) for record in study.trials] == ["paused"]
     [again] = study._decider.next(Rungs(), 1)
     assert again.load() == {"step": 2}
-    assert (seen, list(again.steps(9))) == ([1, 2], [3, 4])
+    assert trained(again, save=True) == [3, 4]
     assert again.row.note == {"rung": 0}
     assert study._decider.next(Rungs(), 1) == []
+    assert study.history.length[0] == 9
+
+
+def test_a_trial_that_saves_nothing_cannot_be_paused_and_goes_on(path):
+    study = tn.Study(SPACE, study=path, seed=0)
+    [trial] = study._decider.next(Rungs(), 1)
+    assert trained(trial, save=False) == list(range(1, 10))
+    assert study.tell(trial)
+    assert study.trials[0].value == 0.9
 
 
 def test_a_trial_made_by_a_space_that_this_process_never_searched_is_shown_in_its_own(path):

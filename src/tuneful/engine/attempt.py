@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tuneful.engine.outcome import ended
@@ -26,6 +27,9 @@ class Attempts:
         of: The value of a trial: `last` or `best`.
         signals: Let through while the objective runs.
         patient: The kinds of errors of a store after which a result waits until the store takes it.
+
+    Attributes:
+        next: What is to run next, if that was decided where the last trial was paused.
     """
 
     def __init__(
@@ -37,9 +41,16 @@ class Attempts:
         patient: type[StoreError] = StoreAway,
     ) -> None:
         self._session, self._call, self._of, self._signals, self._patient = session, call, of, signals, patient
+        self.next: Trial | None = None
 
-    def run(self, trial: Trial) -> tuple[bool, BaseException | None]:
-        """Run one trial and end it: whether that counts, and the error that it ended with."""
+    def run(self, trial: Trial, then: Callable[[], Trial | None]) -> tuple[bool, BaseException | None]:
+        """Run one trial and end it: whether that counts, and the error that it ended with.
+
+        Args:
+            trial: The trial.
+            then: Asked for the next trial where another decision is due. If it is the same, it goes on in place.
+        """
+        trial.onward = partial(self._goes_on, then)
         try:
             return self._attempt(trial)
         except BaseException:  # Ctrl-C, SIGTERM, a full disk: the trial is not to blame, and goes on later
@@ -55,14 +66,20 @@ class Attempts:
             if _machine_fault(error):
                 raise
             problem = error
+        if trial.verdict == "paused" and trial.told:  # what it still returned or raised is no result
+            return False, None
         if trial.spent and self._has_reported_all(trial) and isinstance(problem, UnboundLocalError | None):
             # Its last attempt was cut short behind the last step. A call that finds no step to train returns what
             # its variables were before the loop, or finds them unbound: what was reported counts.
             value = problem = None
         if problem is not None:
             return self._ended(trial, state="failed", error=problem), problem
-        if trial.warned and trial.verdict in ("void", "held"):  # it ended early, so what it returned is no result
-            self._ended(trial, state="queued")
+        if trial.warned and trial.verdict in (
+            "void",
+            "held",
+            "paused",
+        ):  # it ended early: what it returned is no result
+            self._ended(trial, state="paused" if trial.verdict == "paused" else "queued")
             return False, None
         if trial.warned and trial.verdict in ("pruned", "stopped"):
             return self._ended(trial, state="pruned"), None
@@ -70,6 +87,17 @@ class Attempts:
             return self._ended(trial, None if trial.verdict == "done" else value), None
         except ObjectiveError as error:
             return self._ended(trial, state="failed", error=error), error
+
+    def _goes_on(self, then: Callable[[], Trial | None], trial: Trial) -> bool:
+        with self._signals.kept_out():
+            if not self._ended(trial, state="paused"):
+                return False
+            self.next = then()
+            if self.next is None or self.next.number != trial.number:
+                return False
+            trial.go_on_as(self.next)
+            self.next = None
+            return True
 
     def _ended(self, trial: Trial, value: Any = None, **how: Any) -> bool:
         try:

@@ -14,7 +14,6 @@ from tuneful.engine.guard import TimedOut
 from tuneful.engine.outcome import ended
 from tuneful.engine.patience import patiently
 from tuneful.engine.pulse import BEATS, LEASE
-from tuneful.engine.rules import completed
 from tuneful.engine.runner import Runner
 from tuneful.engine.session import Session
 from tuneful.errors import ObjectiveError, StoreError, StudyError, TunefulError
@@ -96,7 +95,7 @@ class Crew:
             if session.history.ready:
                 team.wake()
             elif not left and team.idle == team.living:
-                return completed(session.history) if self._scheduler is not None else "idle"
+                return runner.completed() if self._scheduler is not None else "idle"
 
     def _hear(self, runner: Runner, team: Team) -> None:
         """Wait for what workers say."""

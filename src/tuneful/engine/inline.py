@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from tuneful.engine.attempt import Attempts
 from tuneful.engine.decider import Decider
 from tuneful.engine.patience import patiently
-from tuneful.engine.rules import completed
 from tuneful.engine.runner import Runner
 from tuneful.protocols import Scheduler
+from tuneful.trial import Trial
 
 _WAIT = 0.2  # seconds between looks at what other processes run
 
@@ -31,12 +32,13 @@ class Inline:
         session, signals = runner.session, runner.signals
         while True:
             signals.check()
-            if (verdict := runner.verdict()) is not None:
+            if self._attempts.next is None and (verdict := runner.verdict()) is not None:
                 return verdict
-            trials = patiently(lambda: self._decider.next(self._scheduler, 1), signals)
-            if trials:
-                counts, problem = self._attempts.run(trials[0])
-                if counts and runner.over(trials[0].number, trials[0].row.state, problem):
+            trial = self._next(runner)
+            if trial is not None:
+                self._attempts.next = None
+                counts, problem = self._attempts.run(trial, partial(self._next, runner))
+                if counts and runner.over(trial.number, trial.row.state, problem):
                     return "stopped"
             elif session.wish == "stop":
                 return "stopped"
@@ -44,4 +46,13 @@ class Inline:
                 time.sleep(_WAIT)  # if their process dies, what it runs is ours
                 patiently(session.sync, signals)
             else:
-                return completed(session.history)
+                return runner.completed()
+
+    def _next(self, runner: Runner) -> Trial | None:
+        """What to run now; None if nothing is, or nothing more."""
+        if self._attempts.next is not None:
+            return self._attempts.next
+        if runner.verdict() is not None:
+            return None
+        trials = patiently(lambda: self._decider.next(self._scheduler, 1), runner.signals)
+        return trials[0] if trials else None

@@ -32,13 +32,14 @@ def ended(
         ObjectiveError: it is done, and its value cannot be read or a studied metric is missing.
         StudyError: there is no such state.
     """
-    if state not in ("done", "pruned", "failed", "queued"):
-        raise StudyError(f"state={state!r}: a trial ends as done, pruned, failed or queued.")
+    if state not in ("done", "pruned", "failed", "queued", "paused"):
+        raise StudyError(f"state={state!r}: a trial ends as done, pruned, failed, queued or paused.")
     row = trial.row
     row.cost = trial.cost()
-    if state == "queued":
-        row.state, row.values, row.error, row.curve, row.finished = State.QUEUED, {}, None, None, None
-        return session.finish(trial, "interrupted")
+    if state in ("queued", "paused"):
+        row.state = State.PAUSED if state == "paused" or row.arrived else State.QUEUED
+        row.values, row.error, row.curve, row.finished = {}, None, None, None
+        return session.finish(trial, "interrupted" if state == "queued" else None)
     curve = session.curve(trial)
     reported = {name: points[-1] for name, (_, points) in curve.items()}
     if state == "done":

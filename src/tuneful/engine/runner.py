@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tuneful.engine.patience import patiently
-from tuneful.engine.rules import Rules, check_failures
+from tuneful.engine.rules import Rules, check_failures, completed
 from tuneful.engine.session import Session
 from tuneful.engine.signals import Signals, Terminated
 from tuneful.history import State
@@ -72,6 +72,11 @@ class Runner:
         if self._rules.look:
             patiently(self.session.refresh, self.signals)
         return self._rules.verdict(self.session.history, time.monotonic() - self._began)
+
+    def completed(self) -> str:
+        """End what is paused and will not go on, since nothing is left to do; why the run ends."""
+        patiently(self.session.prune_paused, self.signals)
+        return completed(self.session.history)
 
     def over(self, number: int, state: State, problem: BaseException | None = None) -> bool:
         """Tell of a trial that ended; whether a callback wants the study to stop.

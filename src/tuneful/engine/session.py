@@ -441,7 +441,9 @@ class Session:
                     row.change(self._asked(trial), self.history.space_number)
                 row.curve = metrics_of(self.history.curves, trial.number)
                 row.revs = revisions_of(self.history.curves, trial.number)
-            if row.saved != trial.kept or (not row.state.final and self._pending.get(trial.number)):
+            if not (row.state.final or self.shared):
+                self._tell_all(trial)  # so that it can end without running again
+            elif row.saved != trial.kept or (not row.state.final and self._pending.get(trial.number)):
                 self._flush(trial)  # the end of a trial says neither
             outcome = Outcome(row, why, row.config != trial.stored, self._has_reports(trial))
             before, self._stale = self._stale, True  # until the history has it
@@ -515,6 +517,13 @@ class Session:
                     self.history.apply(row)
                     return row.number
                 self._stale = True
+
+    def prune_paused(self) -> int:
+        """End what is paused, with what it has reported; how many trials."""
+        with self.lock:
+            pruned = self.store.prune_paused(self.name) if self.history.of_state(State.PAUSED) else 0
+            self.sync()
+            return pruned
 
     def cancel(self, number: int | None) -> int:
         """Cancel a trial, or all; how many. What those that run here have reported is kept."""

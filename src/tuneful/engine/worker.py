@@ -102,17 +102,32 @@ def _work(todo: Work, session: Session, placer: Placer, signals: Signals) -> Non
     attempts = Attempts(session, call, todo.of, signals, StoreError)
     patiently(lambda: session.alive(todo.lease), signals)
     placer.say("ready", session.worker)
-    word = None
-    while word != "end":
-        signals.check()
-        trial = patiently(take, signals, StoreError)
-        if trial is None:
+    end = False
+
+    def wait() -> Trial | None:
+        """The next trial; None when it is over."""
+        nonlocal end
+        while not end:
+            signals.check()
+            trial = patiently(take, signals, StoreError)
+            if trial is not None:
+                return trial
             placer.say("idle")
             with signals.let_through():
-                word = placer.heard(_POLL)
-            continue
-        attempts.run(trial)
-        word = placer.heard(0.0)
+                end = placer.heard(_POLL) == "end"
+        return None
+
+    def onward() -> Trial | None:
+        placer.say("ended")
+        trial = wait()
+        if trial is not None:
+            placer.say("busy", trial.number)
+        return trial
+
+    while (trial := attempts.next or wait()) is not None:
+        attempts.next = None
+        attempts.run(trial, onward)
+        end = end or placer.heard(0.0) == "end"
 
 
 def _set_up(setup: Callable[[], object] | None, signals: Signals) -> None:

@@ -95,6 +95,7 @@ class History:
     finished_at: Array
     most_trials: Array
     most_steps: Array
+    known: Flags
     length: Ints
 
     def __init__(
@@ -217,15 +218,14 @@ class History:
 
     def of_state(self, state: State) -> list[int]:
         """The unfinished trials of `state`, by number."""
-        states = self._facts["state"]
-        return [trial for trial in sorted(self._unfinished) if states[trial] == state]
+        found: list[int] = np.flatnonzero((self.state == int(state)) & self.known).tolist()
+        return found
 
     @property
     def ready(self) -> list[int]:
         """The queued trials that any worker may run as they are: that and how far is decided already, by number."""
-        states, begun = self._facts["state"], self._facts["begun"]
         held = self._texts["wish"]
-        return [t for t in sorted(self._unfinished) if states[t] == State.QUEUED and begun[t] > 0 and t not in held]
+        return [trial for trial in self.of_state(State.QUEUED) if self.begun[trial] > 0 and trial not in held]
 
     def config(self, trial: int) -> Config:
         """The values of a trial by path."""

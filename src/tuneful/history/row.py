@@ -142,6 +142,13 @@ class Row:
         return self.state == State.QUEUED and self.begun > 0 and self.wish is None
 
     @property
+    def arrived(self) -> bool:
+        """Whether it has got to where another decision is due and saved its state there, and is not over."""
+        return (
+            self.until is not None and self.saved is not None and self.until <= self.saved[0] < (self.length or 2**62)
+        )
+
+    @property
     def start(self) -> Moment:
         """Its first start, if it was started as it was recorded."""
         return Moment(self.begun, State.RUNNING, self.until, 0, 1, 0.0, self.seen)

@@ -33,6 +33,14 @@ def cancel(db: sqlite3.Connection, study: int, number: int | None) -> int:
     return len(found)
 
 
+def prune_paused(db: sqlite3.Connection, study: int) -> int:
+    """End what is paused as pruned; how many."""
+    found = db.execute("SELECT id FROM trial WHERE study = ? AND state = 2 ORDER BY id", (study,)).fetchall()
+    for (key,) in found:
+        _fold(db, key, _bumped(db, study), State.PRUNED, None)
+    return len(found)
+
+
 def orders(db: sqlite3.Connection, study: int, worker: str) -> Orders | None:
     """What a worker must know; None if the study is gone."""
     found = db.execute(statements.ORDERS, (worker, study)).fetchall()
@@ -69,9 +77,9 @@ def give_up(db: sqlite3.Connection, worker: str, why: str) -> int:
         db.execute(statements.SET_ASIDE, (key, attempt, token, worker, why, time.time(), saved, None))
         (lost,) = db.execute(statements.LOSSES, (key, saved)).fetchone()
         if lost < _LOST_AT_MOST:
-            asked = "SELECT until, step, attempt, cost, seen FROM trial WHERE id = ?"
-            moment = Moment(rev, State.QUEUED, *db.execute(asked, (key,)).fetchone())
-            db.execute(statements.BACK, {"rev": rev, "moment": past_text([moment]), "key": key})
+            stood = db.execute(statements.STOOD, (key,)).fetchone()
+            values = {"rev": rev, "moment": past_text([Moment(rev, *stood)]), "state": stood[0], "key": key}
+            db.execute(statements.BACK, values)
             continue
         message = f"{lost} workers died while they ran it, without getting further; it was not started again."
         _fold(db, key, rev, State.FAILED, {"type": "WorkerLost", "message": message, "traceback": ""})

@@ -237,6 +237,14 @@ class MemoryStore:
                 study.running.pop(trial.row.number, None)
             return len(going)
 
+    def prune_paused(self, name: str) -> int:
+        with self._lock:
+            study = self._one(name)
+            paused = [trial for trial in study.trials if trial.row.state == State.PAUSED]
+            for trial in paused:
+                trial.fold(study.bump(), State.PRUNED)
+            return len(paused)
+
     def deciding(self, name: str) -> AbstractContextManager[object]:
         return nullcontext()  # all of its threads share one session, and its lock
 
@@ -325,7 +333,8 @@ class MemoryStore:
                     if trial.worker == worker and row.started is None:
                         study.release(trial)
                     elif trial.worker == worker:
-                        row.turn(study.bump(), State.QUEUED, until=row.until, attempt=row.attempt, seen=row.seen)
+                        state = State.PAUSED if row.arrived else State.QUEUED
+                        row.turn(study.bump(), state, until=row.until, attempt=row.attempt, seen=row.seen)
                         trial.worker = trial.token = None
             self._closed = True
 

@@ -263,6 +263,12 @@ class SqliteStore:
             self._there(name, db.execute(statements.HEAD, (study,)).fetchone())
             return control.cancel(db, study, number)
 
+    def prune_paused(self, name: str) -> int:
+        study = self._id(name)
+        with self._connection.write(durable=True) as db:
+            self._there(name, db.execute(statements.HEAD, (study,)).fetchone())
+            return control.prune_paused(db, study)
+
     def deciding(self, name: str) -> AbstractContextManager[object]:
         return self._connection.locks.deciding(self._id(name))
 

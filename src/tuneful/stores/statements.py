@@ -64,7 +64,12 @@ END = (
     f"past = {PAST}, proposed = {PROPOSED}, config = coalesce(:config, config), space = :space, "
     "wish = CASE :ended WHEN 0 THEN wish END, worker = NULL, token = NULL, told_by = :token "
 )
-BACK = f"UPDATE trial SET state = 0, rev = :rev, past = {PAST}, worker = NULL, token = NULL WHERE id = :key"  # noqa: S608 - our own
+# One that has arrived where another decision is due is paused.
+STOOD = (
+    "SELECT CASE WHEN until <= saved_step AND saved_step < coalesce(length, saved_step + 1) THEN 2 ELSE 0 END, "
+    "until, step, attempt, cost, seen FROM trial WHERE id = ?"
+)
+BACK = f"UPDATE trial SET state = :state, rev = :rev, past = {PAST}, worker = NULL, token = NULL WHERE id = :key"  # noqa: S608 - our own
 # An end that no worker told: with what was reported until then.
 FOLD = (
     "UPDATE trial SET state = ?, rev = ?, ended = ?, error = ?, finished = ?, metrics = ?, curve = ?, revs = ?, "

@@ -60,6 +60,14 @@ def cancel(link: Link, study: int, number: int | None) -> list[int]:
     return keys
 
 
+def prune_paused(link: Link, study: int) -> int:
+    """End what is paused as pruned; how many."""
+    keys = [key for (key,) in link.ask(statements.PAUSED, {"study": study})]
+    if keys:
+        _fold(link, study, keys, State.PRUNED, None)
+    return len(keys)
+
+
 def orders(found: Found) -> Orders:
     """What a worker must know, from the rows of `ORDERS`."""
     wish, leader, *_ = found[0]

@@ -253,6 +253,7 @@ OPEN_TRIALS = (
     "SELECT id FROM tuneful.trial WHERE study = %(study)s AND id >= %(first)s AND id <= %(last)s AND state < 3 "
     f"ORDER BY id {_LOCKED}"
 )
+PAUSED = f"SELECT id FROM tuneful.trial WHERE study = %(study)s AND state = 2 ORDER BY id {_LOCKED}"
 REPORTED = (
     "SELECT trial, step, rev, metrics FROM tuneful.report WHERE trial = ANY(%(ids)s::bigint[]) ORDER BY trial, step"
 )
@@ -312,10 +313,13 @@ UNDER_TOKENS = (
     "SELECT t.id, t.study, t.attempt, t.token, 0, NULL, t.started FROM tuneful.trial t "
     f"WHERE t.state = 1 AND t.token = ANY(%(tokens)s::text[]) ORDER BY t.id {_LOCKED} OF t"
 )
+# One that has arrived where another decision is due is paused.
+_STOOD = "CASE WHEN x.until <= x.saved_step AND x.saved_step < coalesce(x.length, x.saved_step + 1) THEN 2 ELSE 0 END"
+_STOOD_TEXT = f"' || {_STOOD} || '"
 BACK = (
     f"WITH h AS (UPDATE tuneful.head SET rev = rev + 1 WHERE study = %(study)s RETURNING rev) "
-    "UPDATE tuneful.trial x SET state = 0, rev = h.rev, "
-    f"past = {_past(_STORED.format(rev='h.rev', state=0, more=0))}, worker = NULL, "
+    f"UPDATE tuneful.trial x SET state = {_STOOD}, rev = h.rev, "
+    f"past = {_past(_STORED.format(rev='h.rev', state=_STOOD_TEXT, more=0))}, worker = NULL, "
     "token = NULL FROM h WHERE x.id = %(id)s"
 )
 UNCLAIMED = checking.UNCLAIMED.replace("trial t", "tuneful.trial t").replace("study s", "tuneful.study s")

@@ -252,6 +252,14 @@ class PostgresStore:
 
         return self._at(name, work)
 
+    def prune_paused(self, name: str) -> int:
+        def work(link: Link, study: int) -> int:
+            with link.transaction():
+                self._there(name, link.ask(statements.HEAD, {"study": study}))
+                return control.prune_paused(link, study)
+
+        return self._at(name, work)
+
     @contextmanager
     def deciding(self, name: str) -> Iterator[None]:
         def take(link: Link, study: int) -> bool:

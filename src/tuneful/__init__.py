@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tuneful.errors import TunefulError as TunefulError
     from tuneful.history import History as History
     from tuneful.history import State as State
+    from tuneful.simulation import simulate as simulate
     from tuneful.space import Bool as Bool
     from tuneful.space import Choice as Choice
     from tuneful.space import Float as Float
@@ -57,6 +58,7 @@ _HOMES = {
     **dict.fromkeys(("LogNormal", "Normal"), "space.beliefs"),
     **dict.fromkeys(("History", "State"), "history"),
     **dict.fromkeys(("maximize", "minimize", "open_study"), "doors"),
+    "simulate": "simulation",
     "Study": "study",
     "Trial": "trial",
     **dict.fromkeys(

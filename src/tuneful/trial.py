@@ -50,6 +50,7 @@ class Trial:
         self._session = session
         self._step = 0
         self._said: tuple[int, dict[str, float]] = 0, {}
+        self._reports = 0
         self._clock = time.monotonic()
         self._seed = session.history.seed
 
@@ -120,6 +121,11 @@ class Trial:
 
     # Steps
 
+    @property
+    def said(self) -> tuple[int, int]:
+        """Which report was the last: how many there were, and its step."""
+        return self._reports, self._said[0]
+
     def load(self) -> Any:
         """The state that `save` kept of an earlier attempt, or of the trial this was forked from; else None.
 
@@ -145,7 +151,7 @@ class Trial:
         """
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
             raise StudyError(f"trial.steps({n!r}): pass the number of steps, a whole number of 1 or more.")
-        self.row.length = int(n)
+        self._session.lasts(self, int(n))
         self.spent = self._begin(0) >= n
         if self._is_due() and self.should_stop():  # it was cut short just here
             return
@@ -180,6 +186,8 @@ class Trial:
         self.row.step = max(self.row.step, int(at))
         if self._said[0] == at:  # two reports at one step add up
             found = self._said[1] | found
+        else:
+            self._reports += 1
         self._said = int(at), found
         self._session.report(self, int(at), found)
 

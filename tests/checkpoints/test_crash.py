@@ -84,6 +84,7 @@ act = {
     "new": lambda c: c.save(0, 2, 0, {"v": "new", "a": np.ones(3)}),
     "replace": lambda c: c.save(0, 1, 0, {"v": "new", "a": np.ones(3)}),
     "drop": lambda c: c.drop(0, keep=[(1, 0)]),
+    "prune": lambda c: c.prune(0, lambda there: [(1, 0)]),
 }[sys.argv[2]]
 np.savez(os.devnull, a=np.ones(1))  # what is imported late
 for n in range(1, 1000):
@@ -108,13 +109,13 @@ for n in range(1, 1000):
     if not killed:
         break
 want = {"new": {(0, 1, 0): "old", (0, 2, 0): "new", (0, 3, 0): "old"},
-        "replace": {(0, 1, 0): "new", (0, 3, 0): "old"}, "drop": {(0, 1, 0): "old"}}[sys.argv[2]]
+        "replace": {(0, 1, 0): "new", (0, 3, 0): "old"}, "drop": {(0, 1, 0): "old"}, "prune": {(0, 1, 0): "old"}}[sys.argv[2]]
 assert {key: state["v"] for key, state in found.items()} == want, found
 print(n)
 """
 
 
-@pytest.mark.parametrize("act", ["new", "replace", "drop"])
+@pytest.mark.parametrize("act", ["new", "replace", "drop", "prune"])
 def test_a_crash_at_any_step_loses_nothing(tmp_path, act):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", STEPWISE, tmp_path / "kept", act],

@@ -38,6 +38,25 @@ def test_gains_below_min_delta_do_not_count(stopped):
     assert stopped(Patience(3, min_delta=0.2), curve) == 4
 
 
+def test_a_relative_min_delta_is_a_share_of_the_best_value(stopped):
+    curve = [1000 * 0.99**k for k in range(12)]  # each step gains one percent
+    assert stopped(Patience(3, min_delta=0.005, relative=True), curve) is None
+    assert stopped(Patience(3, min_delta=0.5, relative=True), curve) == 4
+    assert stopped(Patience(3, min_delta=0.5), curve) is None  # 0.5 of a thousand
+    assert stopped(Patience(8, min_delta=0.025, relative=True), curve) is None  # three small gains are one that counts
+    accuracies = [0.5, 0.52, 0.521, 0.522, 0.523, 0.9]
+    assert stopped(Patience(3, min_delta=0.01, relative=True), accuracies, maximize=True) == 5
+    assert stopped(Patience(3, min_delta=0.1, relative=True), [math.inf, math.inf, 5, 4, 3, 2]) is None
+    assert stopped(Patience(3, min_delta=0.1, relative=True), [1, -math.inf, -math.inf, 0, 0]) == 5
+    assert stopped(Patience(3, min_delta=0.1, relative=True), [0.0, -1e-9, -2e-9, -3e-9]) is None
+
+
+@pytest.mark.parametrize("min_delta", [-0.1, NAN])
+def test_a_gain_that_is_none_is_refused(min_delta):
+    with pytest.raises(StudyError, match="0 or more"):
+        Patience(3, min_delta=min_delta)
+
+
 def test_nothing_is_ended_during_the_warmup(stopped):
     assert stopped(Patience(2, warmup=6), [1, 2, 3, 4, 5, 6, 7, 8]) == 7
 

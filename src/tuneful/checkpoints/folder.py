@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -88,17 +88,22 @@ class Checkpoints:
                 _prune(target.parent, self._trial(number))
                 raise
 
-    def load(self, number: int, step: int, attempt: int) -> Any:
+    def load(self, number: int, step: int, attempt: int | None = None) -> Any:
         """Load a state as it was saved.
 
         Args:
             number: the trial's number.
             step: the step that the state had reached.
-            attempt: which attempt at the trial saved it.
+            attempt: which attempt at the trial saved it; by default the last that saved that step.
 
         Raises:
-            CheckpointError: it was never saved, was dropped, or is damaged.
+            CheckpointError: it was never saved, was dropped, or is damaged; the message names its folder.
         """
+        if attempt is None:
+            attempts = [saved[1] for saved in self.there(number) if saved[0] == step]
+            if not attempts:
+                raise _missing(self._trial(number) / f"{step:d}")
+            attempt = max(attempts)
         folder = self._folder(number, step, attempt)
         for _ in range(_LOOKS):
             recover(folder, self._aside(number, step, attempt))
@@ -111,9 +116,58 @@ class Checkpoints:
             else:
                 if before == _identity(folder):
                     return state
-        raise CheckpointError(
-            f"There is no checkpoint {folder}: it was dropped, or never saved. Start from another one or from scratch."
-        )
+        raise _missing(folder)
+
+    def there(self, number: int) -> list[tuple[int, int]]:
+        """The (step, attempt) of the checkpoints of a trial, the oldest attempt first, each in order of step."""
+        trial = self._trial(number)
+        found = {
+            (int(step.name), int(folder.name))
+            for step in listed(trial)
+            if step.name.isdecimal()
+            for folder in listed(step)
+            if folder.name.isdecimal()
+        }
+        for aside in listed(trial, _ASIDE):  # its replacement was cut short, or is under way
+            _, step, attempt = aside.name.split("-")
+            found.add((int(step), int(attempt)))
+        return sorted(found, key=lambda saved: saved[::-1])
+
+    def prune(self, number: int, keep: Callable[[list[tuple[int, int]]], Collection[tuple[int, int]]]) -> None:
+        """Delete those checkpoints of a trial that need not stay. What is saved meanwhile stays.
+
+        So any process may do this to any trial, while its worker saves. `kept` says what has to stay:
+
+        >>> from functools import partial
+        >>> from tuneful.checkpoints import kept
+        >>> from tuneful.history import History
+        >>> from tuneful.space import Float, Space
+        >>> from tuneful.testing.histories import begin
+        >>> history, checkpoints = History(Space({"lr": Float(0, 1)})), Checkpoints()
+        >>> trial = begin(history, {"lr": 0.5}, saved=(3, 1))
+        >>> for step in (1, 2, 3):
+        ...     checkpoints.save(trial, step, 1, "state")
+        >>> checkpoints.prune(trial, partial(kept, history, trial))
+        >>> checkpoints.there(trial)
+        [(2, 1), (3, 1)]
+
+        Args:
+            number: the trial's number.
+            keep: says of the (step, attempt) that are there which ones stay.
+
+        Raises:
+            CheckpointError: the folder cannot be written.
+        """
+        trial, there = self._trial(number), self.there(number)
+        unwanted = set(there).difference(keep(there))
+        with _explained("drop", trial):
+            for step, attempt in unwanted:
+                folder = self._folder(number, step, attempt)
+                discard(self._aside(number, step, attempt), trial)
+                discard(folder, trial)
+                _prune(folder.parent)
+            sweep(trial)
+            _prune(trial)
 
     def drop(self, number: int, keep: Collection[tuple[int, int]] = ()) -> None:
         """Delete the checkpoints of a trial, and what crashes left of it. Missing ones are fine.
@@ -158,6 +212,12 @@ class Checkpoints:
                     f"Cannot save the folder {path.resolve()}: the checkpoints themselves are in it, in "
                     f"{self.root}. Pass a folder beside them."
                 )
+
+
+def _missing(folder: Path) -> CheckpointError:
+    return CheckpointError(
+        f"There is no checkpoint {folder}: it was dropped, or never saved. Start from another one or from scratch."
+    )
 
 
 @contextmanager

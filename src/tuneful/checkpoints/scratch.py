@@ -19,7 +19,7 @@ if sys.platform != "win32":
     import fcntl
 
 _PREFIX = ".tmp-"
-_TRIES = 20  # each lost one means that another process did something at that very moment
+_TRIES = 100  # each lost one means that another process did something at that very moment
 
 
 @contextmanager

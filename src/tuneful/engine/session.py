@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import replace
 from typing import Any
 
-from tuneful.checkpoints import Checkpoints
+from tuneful.checkpoints import Checkpoints, kept
 from tuneful.engine.pulse import Pulse
 from tuneful.errors import CheckpointError, SpaceError, StoreAway, StoreError, StudyError
 from tuneful.history import UNTOLD, History, Report, Row, State
@@ -78,7 +78,7 @@ class Session:
         self._pending: dict[int, list[Report]] = {}
         self._flushed_at: dict[int, float] = {}
         self._reported: set[int] = set()
-        self._judged: dict[int, int] = {}
+        self._judged: dict[int, tuple[int, int]] = {}
         self._unsettled: dict[int, tuple[Trial, str | None]] = {}
         self._pulse: Pulse | None = None
         self._beaten_at = -1e9
@@ -338,6 +338,13 @@ class Session:
             self._tell_of(trial)
             self.history.restart(trial.number, step)
 
+    def lasts(self, trial: Trial, steps: int) -> None:
+        """A trial says how many steps it will have if nobody ends it before."""
+        with self.undisturbed(), self.lock:
+            self._tell_of(trial)
+            trial.row.length = steps
+            self.history.lasts(trial.number, steps)
+
     def report(self, trial: Trial, step: int, metrics: Mapping[str, float]) -> None:
         """Take in a report; it is written with others."""
         with self.undisturbed(), self.lock:
@@ -372,13 +379,14 @@ class Session:
         return True
 
     def judged(self, trial: Trial) -> str | None:
-        """How the pruner would end a trial at the step that it has reached, `pruned` or `done`; asked once a step."""
+        """How the pruner would end a trial where it is, `pruned` or `done`; asked once a report, not at the last."""
         with self.undisturbed(), self.lock:
-            step = trial.row.step
-            asked = self._judged.get(trial.number) == step
-            if self.pruner is None or asked or trial.began is None or step == trial.began:
+            step, said = trial.row.step, trial.said
+            asked = self._judged.get(trial.number) == said
+            over = trial.row.length is not None and step >= trial.row.length
+            if self.pruner is None or asked or over or trial.began is None or step == trial.began:
                 return None
-            self._judged[trial.number] = step
+            self._judged[trial.number] = said
             if self.shared and not getattr(self.pruner, "alone", False) and time.monotonic() - self._read_at > _STALE:
                 with suppress(StoreAway):  # then it decides from what it knows
                     self.sync()
@@ -402,7 +410,26 @@ class Session:
                 if mine:
                     self.history.apply(trial.row)  # others may go on from here
             if mine:  # else those of the worker that has it now are in the same place
-                self.checkpoints.drop(trial.number, keep={(step, attempt)})
+                self._let_go(trial)
+
+    def _let_go(self, trial: Trial) -> None:
+        """Let go of checkpoints of a trial, and of the one it was forked from, that nothing goes on from any more."""
+        try:
+            if self.shared and time.monotonic() - self._read_at > _STALE:
+                self.sync()  # a fork pins its donor's
+        except StoreAway:  # another time
+            return
+
+        def keep(number: int) -> Callable[[list[tuple[int, int]]], set[tuple[int, int]]]:
+            def chosen(there: list[tuple[int, int]]) -> set[tuple[int, int]]:
+                with self.lock:
+                    return kept(self.history, number, there)
+
+            return chosen
+
+        parent = trial.row.parent
+        for number in (trial.number,) if parent is None else (trial.number, parent.trial):
+            self.checkpoints.prune(number, keep(number))
 
     def load(self, trial: Trial) -> tuple[int, Any] | None:
         """The (step, state) to go on from, if any."""
@@ -411,10 +438,7 @@ class Session:
             return row.saved[0], self.checkpoints.load(trial.number, *row.saved)
         if row.parent is None:
             return None
-        saved = self.history.text("saved", row.parent.trial)
-        if saved is None or saved[0] != row.parent.step:
-            raise CheckpointError(f"Trial {row.parent.trial} has no checkpoint at step {row.parent.step} any more.")
-        return row.parent.step, self.checkpoints.load(row.parent.trial, *saved)
+        return row.parent.step, self.checkpoints.load(row.parent.trial, row.parent.step)
 
     def learn(self, name: str, domain: Domain) -> None:
         """Make sure that the space has `name`, at least as wide as `domain`.
@@ -459,8 +483,8 @@ class Session:
                 self.advance(rev, 1)
                 self._ended(trial, rev)
                 self._stale = before or self._known != rev
-        if row.state.final and row.saved is not None:
-            self.checkpoints.drop(trial.number, keep={row.saved})
+        if row.state.final and (row.saved is not None or row.parent is not None):
+            self._let_go(trial)
         return True
 
     def _ended(self, trial: Trial, rev: int) -> None:
@@ -498,8 +522,8 @@ class Session:
             return metrics_of(self.history.curves, trial.number)
 
     def _forget(self, trial: Trial) -> None:
-        for kept in (self.live, self._pending, self._flushed_at, self._judged, self._unsettled):
-            kept.pop(trial.number, None)
+        for known in (self.live, self._pending, self._flushed_at, self._judged, self._unsettled):
+            known.pop(trial.number, None)
         self._reported.discard(trial.number)
 
     def add(self, make: Callable[[History], Row | None]) -> int | None:
@@ -613,8 +637,8 @@ class Session:
         """A child of `fork` is a worker of its own; what its parent runs is not its own."""
         if self._pid != os.getpid():
             self._pid, self.worker, self._pulse, self._wanted = os.getpid(), uuid.uuid4().hex, None, 0
-            for kept in (self.live, self._pending, self._unsettled, self._held):
-                kept.clear()
+            for known in (self.live, self._pending, self._unsettled, self._held):
+                known.clear()
 
     def close(self) -> None:
         """Give back what still runs, and close the store."""

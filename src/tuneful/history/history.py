@@ -439,6 +439,11 @@ class History:
         self._facts["reached"][trial] = max(step, int(self._facts["reached"][trial]))
         self.version += 1
 
+    def lasts(self, trial: int, steps: int) -> None:
+        """Take in how many steps a trial will have if nobody ends it before."""
+        self._facts["length"][trial] = steps
+        self.version += 1
+
     def restart(self, trial: int, after: int) -> None:
         """Forget what a trial reported beyond step `after`: it begins again there."""
         for curve in self.curves.values():

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneful.history import History, Job, State
+from tuneful.history.standing import standings
 from tuneful.protocols import Searcher
 from tuneful.schedulers.opening import Opening
-from tuneful.schedulers.rungs import check_rungs, geometric, length, order, standings, stops
+from tuneful.schedulers.rungs import check_rungs, geometric, length, order, stops
 
 
 @dataclass(frozen=True)

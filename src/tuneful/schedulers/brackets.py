@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneful.history import History, Job, State
+from tuneful.history.standing import standings
 from tuneful.protocols import Searcher
 from tuneful.schedulers.opening import Opening
-from tuneful.schedulers.rungs import order, standings, stops
+from tuneful.schedulers.rungs import order, stops
 
 Ints = NDArray[np.int64]
 

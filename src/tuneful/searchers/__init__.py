@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tuneful.searchers.gp import Gp as Gp
     from tuneful.searchers.grid import Grid as Grid
     from tuneful.searchers.halton import Halton as Halton
+    from tuneful.searchers.kde import Kde as Kde
     from tuneful.searchers.mix import Mix as Mix
     from tuneful.searchers.one_at_a_time import OneAtATime as OneAtATime
     from tuneful.searchers.random import Random as Random
@@ -29,6 +30,7 @@ _HOMES = {
     "Gp": "gp",
     "Grid": "grid",
     "Halton": "halton",
+    "Kde": "kde",
     "Mix": "mix",
     "OneAtATime": "one_at_a_time",
     "Random": "random",

@@ -85,7 +85,8 @@ def simulate(  # noqa: PLR0913 - what a cluster is like, by name
         seconds: When to end.
         maximize: Whether more is better.
         resumable: Whether trials save their state after each step, so that they can be paused.
-        latency: Virtual seconds that a decision takes; who comes to be free meanwhile waits for the next.
+        latency: Virtual seconds from when a worker is free to the decision what it does; it is made for all who are
+            free by then.
         stragglers: The share of workers that take four times as long.
         failures: The probability that a worker dies in a step. Its trial goes on elsewhere, from its last state.
         seed: Of the study, of stragglers and of failures.
@@ -93,11 +94,11 @@ def simulate(  # noqa: PLR0913 - what a cluster is like, by name
     Raises:
         StudyError: an argument is impossible, there is no limit, or a curve has no steps.
 
-    >>> from tuneful import Float
+    >>> from tuneful import Float, simulate
     >>> def curve(params):
     ...     return [params["x"] + 1 / step for step in range(1, 28)], 1.0
     >>> simulate(curve, {"x": Float(0, 1)}, search="random", workers=8, seconds=60).history.started
-    128
+    142
     """
     for name, share in (("stragglers", stragglers), ("failures", failures)):
         if not 0 <= share < 1:
@@ -210,22 +211,21 @@ class _Loop:
     def run(self) -> Simulated:
         history, trace, now, best = self.cluster.history, list[tuple[float, float, int]](), 0.0, math.inf
         idle = list(range(len(self.speeds)))
-        decide_at, asked = 0.0, 0  # how many workers were free and found nothing, unless others have come to be free
+        decide_at, asked = math.inf, 0  # when a decision will be made, and how many workers the last left without work
         while True:
-            if len(idle) > asked and now >= decide_at:
+            if len(idle) > asked and decide_at == math.inf:
+                decide_at = now + self.latency
+            due = self.events[0][0] if self.events else math.inf
+            if min(decide_at, due) > self.seconds or decide_at == due == math.inf:
+                now = now if decide_at == due == math.inf else self.seconds
+                break
+            now = min(decide_at, due)
+            if decide_at <= due:
                 idle = self._decide(idle, now)
-                decide_at, asked = now + self.latency, len(idle)
-            if not self.events:
-                break
-            due = self.events[0][0]
-            if len(idle) > asked and decide_at < due:  # they have waited for the decision that was under way
-                now = decide_at
+                decide_at, asked = math.inf, len(idle)
                 continue
-            if due > self.seconds:
-                now = self.seconds
-                break
             while self.events and self.events[0][0] == due:
-                now, _, worker, trial, step = heapq.heappop(self.events)
+                _, _, worker, trial, step = heapq.heappop(self.events)
                 value, goes_on = self._step(trial, step)
                 if value < best:
                     best = value

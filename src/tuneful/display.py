@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tuneful.history import History, Limits, State
-from tuneful.protocols import Searcher
+from tuneful.protocols import Scheduler, Searcher
 from tuneful.record import Record
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ _WIDTH, _HEIGHT = 100, 10
 class Lines:
     """One line for each finished trial, to stderr."""
 
-    def __init__(self, study: Study, limits: Limits, searcher: Searcher | None) -> None:
-        self._study, self._limits, self._searcher = study, limits, searcher
+    def __init__(self, study: Study, limits: Limits, *deciding: Searcher | Scheduler) -> None:
+        self._study, self._limits, self._deciding = study, limits, deciding
 
     def begin(self) -> None:
         """Say what is run, and whether it goes on or begins."""
@@ -47,8 +47,9 @@ class Lines:
                 _say(f"the space has changed: {outside} of the trials lie outside it, and are kept as results only")
         elif not study.address.in_memory:
             _say(f"{study.address}: a new study")
-        if (describe := getattr(self._searcher, "describe", None)) is not None:
-            _say(describe(history))
+        for each in self._deciding:
+            if (describe := getattr(each, "describe", None)) is not None:
+                _say(describe(history))
 
     def finished(self, record: Record) -> None:
         """Say how a trial ended."""

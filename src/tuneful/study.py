@@ -224,7 +224,7 @@ class Study:
         self._session.history.limits = limits
         try:
             self._take_signature(objective)
-            lines = None if quiet else display.Lines(self, limits, self._search)
+            lines = None if quiet else display.Lines(self, limits, self._search, self._schedule)
             call = bind(objective, self._session.history.space, self._session.settings)
             runner = Runner(self, self._session, rules, called, lines)
             self.sync()
@@ -279,7 +279,7 @@ class Study:
         self._take_signature(objective)
         bind(objective, self._session.history.space, self._session.settings)
         work = self._work(objective, setup, trial_timeout, trial_memory)
-        lines = None if quiet else display.Lines(self, self._session.history.limits, None)
+        lines = None if quiet else display.Lines(self, self._session.history.limits)
         crew = Crew(
             None,
             self._decider,

@@ -458,3 +458,18 @@ def test_a_row_made_by_hand_is_recorded_as_it_is(path):
     made = Row(0, {"x": 0.5}, state=State.DONE, values={"value": 3.0}, imported=True, finished=1.0)
     assert study._session.add(lambda history: replace(made)) == 0
     assert (study.best.value, study.history.started) == (3.0, 0)
+
+
+def test_what_is_wanted_of_a_running_trial_is_known_after_it(path):
+    study, other = tn.Study(SPACE, study=path, seed=0, search="random"), tn.Study(SPACE, study=path)
+    trial = study.ask()
+    trial.report(0.5)
+    trial.save({"step": 1})
+    other.pause(0)
+    study.sync()
+    study._session.listen()
+    assert trial.should_stop()
+    study.tell(trial)
+    assert study.history.text("wish", 0) == "hold"
+    assert study.ask().number == 1
+    assert other.sync().history.text("wish", 0) == "hold"

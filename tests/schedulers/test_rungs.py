@@ -152,6 +152,13 @@ def test_where_nothing_is_saved_asha_ends_what_is_not_among_the_best_third():
     assert not rule(known, 1), "2 is no rung"
 
 
+def test_in_the_end_one_trial_gets_to_its_end():
+    known = history([0.5], [0.4], [0.3, 0.3, 0.3], [0.3, 0.2, 0.2], limits=Limits(trials=4))
+    assert gone_on(Asha(Random()).plan(known, 2)) == [(3, None)]
+    add(known, [0.1] * 9, state=State.DONE)
+    assert Asha(Random()).plan(known, 2) == []
+
+
 # Brackets
 
 

@@ -151,6 +151,7 @@ class Session:
         if mine is None:
             return False
         if row.state == State.RUNNING and row.attempt == mine.claim.attempt:
+            mine.row.wish = row.wish
             return True
         self.live.pop(row.number).verdict = "void"  # another worker has it now
         return False
@@ -491,7 +492,7 @@ class Session:
         row = trial.row
         if row.state.final:
             row.rev = row.ended = rev
-            row.curve, row.revs = None, ()  # the history has it
+            row.curve, row.revs, row.wish = None, (), None  # the history has it
             self.history.tell(trial.number, rev)
         else:
             row.ended = 0

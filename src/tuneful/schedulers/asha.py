@@ -9,7 +9,7 @@ import numpy as np
 from tuneful.history import History, Job, State
 from tuneful.history.standing import standings
 from tuneful.protocols import Searcher
-from tuneful.schedulers.opening import Opening
+from tuneful.schedulers.opening import Opening, free
 from tuneful.schedulers.rungs import check_rungs, geometric, length, order, stops
 
 
@@ -19,6 +19,8 @@ class Asha:
 
     Rungs lie at `first`, `first` x `eta` and so on. A trial pauses at each. When a worker is free, the highest rung is
     looked at first: of the trials there the best 1/`eta` go on, unless they have already.
+
+    In the end, if no trial has got to its end, the best one does; the paper leaves that to the user.
 
     Where trials cannot be paused, since they save no state, one ends at a rung if it is not among the best 1/`eta` of
     those that have got there so far.
@@ -51,10 +53,20 @@ class Asha:
         jobs = opening.again(history, n)
         jobs += [Job.resume(history, trial, until) for trial in opening.enqueued[: n - len(jobs)]]
         jobs += self._promoted(history, levels, n - len(jobs))
-        new = min(n - len(jobs), opening.room)
-        if new <= 0:
-            return jobs
-        return jobs + [Job.new(proposal, until) for proposal in self.searcher.propose(history, new)]
+        if (new := min(n - len(jobs), opening.room)) > 0:
+            jobs += [Job.new(proposal, until) for proposal in self.searcher.propose(history, new)]
+        return jobs or self._finishing(history)[:n]
+
+    def _finishing(self, history: History) -> list[Job]:
+        """Where nothing is left to do and no trial got to its end, the job of the best of those that got furthest."""
+        going = (State.QUEUED, State.RUNNING, State.DONE)
+        paused = np.array(free(history, State.PAUSED), dtype=np.int64)
+        if not len(paused) or np.isin(history.state, [int(state) for state in going]).any():
+            return []
+        furthest = int(history.reached[paused].max())
+        standing = standings(history, furthest)
+        best = order(standing, paused[history.reached[paused] == furthest])
+        return [Job.resume(history, trial) for trial in best[np.isfinite(standing[best])].tolist()[:1]]
 
     def _promoted(self, history: History, levels: list[int], n: int) -> list[Job]:
         """The jobs of up to `n` trials that go on to their next rungs, from the highest rung down."""

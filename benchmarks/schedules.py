@@ -24,7 +24,7 @@ SPACE = tn.Space(
     }
 )
 FULL = 5_000.0  # virtual seconds that a trial takes to its end, about
-CASES = ((1, 30.0, 4), (4, 15.0, 4), (32, 5.0, 3), (256, 3.0, 2), (4096, 2.0, 1))  # workers, full runs of each, seeds
+CASES = ((1, 30.0, 4), (4, 15.0, 4), (32, 5.0, 3), (256, 3.0, 2), (4096, 1.0, 1))  # workers, full runs of each, seeds
 SCHEDULES = ("one_epoch", "hyperband", "asha")
 
 

@@ -93,7 +93,10 @@ def test_what_needs_settings_must_be_built(find, message):
         (lambda: pruner_of(Median), r"prune=Median is a class. Build one: Median\(...\)"),
         (lambda: searcher_of(None), "search=None has no `propose`. Pass a searcher, or one of auto"),
         (lambda: searcher_of(Median()), "has no `propose`"),
-        (lambda: scheduler_of(Random(), Random()), "has no `plan`. Pass a scheduler, or one of asha, auto, full"),
+        (
+            lambda: scheduler_of(Random(), Random()),
+            "has no `plan`. Pass a scheduler, or one of asha, auto, freeze_thaw, full",
+        ),
         (lambda: pruner_of(7), "prune=7 cannot be called. Pass a pruner, or one of any_of"),
     ],
 )

@@ -61,7 +61,7 @@ def names(package: ModuleType) -> list[str]:
 
     >>> from tuneful import schedulers
     >>> names(schedulers)
-    ['asha', 'auto', 'full', 'hyperband', 'one_epoch', 'successive_halving']
+    ['asha', 'auto', 'freeze_thaw', 'full', 'hyperband', 'one_epoch', 'successive_halving']
     """
     return [_snake(name) for name in package.__all__]
 

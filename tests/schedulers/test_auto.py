@@ -1,7 +1,7 @@
 """How far to run trials is chosen by what they report, and told."""
 
 import tuneful as tn
-from tuneful.schedulers import Asha, Auto, Full
+from tuneful.schedulers import Asha, Auto, FreezeThaw, Full
 from tuneful.searchers import Random
 
 SPACE = {"x": tn.Float(0, 1)}
@@ -36,8 +36,21 @@ def test_of_long_trials_the_best_go_on(tmp_path):
             trial.save({"step": step})
 
     study = run(train, checkpoints=tmp_path)
+    assert isinstance(study._schedule.chosen(study.history), FreezeThaw)
+    assert study.history.reached.sum() < 6 * 27
+    assert study.best.step == 27
+
+
+def test_of_several_objectives_the_undominated_go_on(tmp_path):
+    def train(trial, x):
+        trial.load()
+        for step in trial.steps(9):
+            trial.report({"a": x + 1 / step, "b": x})
+            trial.save({"step": step})
+
+    study = run(train, checkpoints=tmp_path, minimize=["a", "b"])
     assert isinstance(study._schedule.chosen(study.history), Asha)
-    assert sorted(study.history.reached.tolist()) == [1] * 7 + [3] * 4 + [27]
+    assert study.front
 
 
 def test_it_says_what_it_chose_and_why(capsys):
@@ -45,4 +58,4 @@ def test_it_says_what_it_chose_and_why(capsys):
     study.run(lambda x: x, trials=2)
     study.run(lambda x: x, trials=3)
     assert "schedule: Full: trials report no steps" in capsys.readouterr().err
-    assert Auto(Random()).describe(tn.History(tn.Space(SPACE))).startswith("schedule: Asha: ")
+    assert Auto(Random()).describe(tn.History(tn.Space(SPACE))).startswith("schedule: FreezeThaw: ")

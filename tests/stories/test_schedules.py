@@ -14,7 +14,7 @@ import tuneful as tn
 
 SPACE = {"x": tn.Float(0, 1), "y": tn.Float(0, 1)}
 STEPS = 9
-RUNGS = ["asha", "hyperband", "successive_halving", "one_epoch"]
+RUNGS = ["asha", "freeze_thaw", "hyperband", "successive_halving", "one_epoch"]
 
 
 def curve(x, y, step):
@@ -57,7 +57,7 @@ def check(study, training):
     """Each step of each trial was trained once, and only once, and its curve says so; nothing is left open."""
     study.sync()
     trained = Counter(training.lines("step"))
-    assert set(trained.values()) == {1}
+    assert {line: n for line, n in trained.items() if n > 1} == {}
     for record in study.trials:
         steps, values = record.curve()
         assert steps.tolist() == list(range(1, len(steps) + 1))
@@ -82,7 +82,7 @@ def test_in_one_process_trials_pause_and_the_best_go_on(tmp_path, training, sche
     assert np.mean([record.curve()[1][0] for record in done]) < np.mean(first)
 
 
-@pytest.mark.parametrize("schedule", ["asha", "hyperband"])
+@pytest.mark.parametrize("schedule", ["asha", "freeze_thaw", "hyperband"])
 def test_workers_pause_trials_and_go_on_with_them(tmp_path, training, schedule):
     study = tn.Study(SPACE, search="random", schedule=schedule, study=tmp_path / "runs.db", seed=1)
     study.run(training, trials=25, workers=2, quiet=True)

@@ -9,7 +9,7 @@ import numpy as np
 from tuneful.history import History, Job, State
 from tuneful.history.standing import standings
 from tuneful.protocols import Searcher
-from tuneful.schedulers.opening import Opening, free
+from tuneful.schedulers.opening import Opening, finishing
 from tuneful.schedulers.rungs import check_rungs, geometric, length, order, stops
 
 
@@ -55,18 +55,7 @@ class Asha:
         jobs += self._promoted(history, levels, n - len(jobs))
         if (new := min(n - len(jobs), opening.room)) > 0:
             jobs += [Job.new(proposal, until) for proposal in self.searcher.propose(history, new)]
-        return jobs or self._finishing(history)[:n]
-
-    def _finishing(self, history: History) -> list[Job]:
-        """Where nothing is left to do and no trial got to its end, the job of the best of those that got furthest."""
-        going = (State.QUEUED, State.RUNNING, State.DONE)
-        paused = np.array(free(history, State.PAUSED), dtype=np.int64)
-        if not len(paused) or np.isin(history.state, [int(state) for state in going]).any():
-            return []
-        furthest = int(history.reached[paused].max())
-        standing = standings(history, furthest)
-        best = order(standing, paused[history.reached[paused] == furthest])
-        return [Job.resume(history, trial) for trial in best[np.isfinite(standing[best])].tolist()[:1]]
+        return jobs or finishing(history)[:n]
 
     def _promoted(self, history: History, levels: list[int], n: int) -> list[Job]:
         """The jobs of up to `n` trials that go on to their next rungs, from the highest rung down."""

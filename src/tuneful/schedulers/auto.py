@@ -10,6 +10,7 @@ import numpy as np
 from tuneful.history import History, Job, State
 from tuneful.protocols import Scheduler, Searcher
 from tuneful.schedulers.asha import Asha
+from tuneful.schedulers.freeze_thaw import FreezeThaw
 from tuneful.schedulers.full import Full
 
 _SHORT = 4  # steps below which there is nothing to save: the first rung and the end are all there is
@@ -44,7 +45,13 @@ def _is_short(history: History) -> bool:
 TABLE = (
     Rule("trials report no steps", _is_silent, Full, "trials report no steps"),
     Rule("trials have fewer than 4 steps", _is_short, Full, "trials have too few steps to end any early"),
-    Rule("else", lambda _: True, Asha, "the best of those that have got as far go on"),
+    Rule(
+        "several objectives",
+        lambda history: len(history.objectives) > 1,
+        Asha,
+        "the undominated of those that have got as far go on",
+    ),
+    Rule("else", lambda _: True, FreezeThaw, "a model of the learning curves says what may still win"),
 )
 
 
@@ -56,7 +63,8 @@ class Auto:
     |---|---|
     | trials report no steps | `Full` |
     | trials have fewer than 4 steps | `Full` |
-    | else | `Asha` |
+    | several objectives | `Asha` |
+    | else | `FreezeThaw` |
 
     Attributes:
         searcher: Proposes the new trials.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuneful.history import History, Job, State
+import numpy as np
 
-Until = Callable[[int], int | None]  # the step up to which a trial is to go
+from tuneful.history import History, Job, State
+from tuneful.history.standing import standings
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ class Opening:
 def free(history: History, state: State) -> list[int]:
     """The trials of a state that nobody wants held or stopped, by number."""
     return [trial for trial in history.of_state(state) if history.text("wish", trial) is None]
+
+
+def finishing(history: History) -> list[Job]:
+    """Where nothing is left to do and no trial got to its end, the job of the best of those that got furthest."""
+    going = [int(state) for state in (State.QUEUED, State.RUNNING, State.DONE)]
+    paused = np.array(free(history, State.PAUSED), dtype=np.int64)
+    if not len(paused) or np.isin(history.state, going).any():
+        return []
+    furthest = int(history.reached[paused].max())
+    standing = standings(history, furthest)
+    best = paused[(history.reached[paused] == furthest) & np.isfinite(standing[paused])]
+    return [Job.resume(history, int(best[np.argmin(standing[best])]))] if len(best) else []
 
 
 def goal(history: History, trial: int) -> int | None:

@@ -473,3 +473,30 @@ def test_what_is_wanted_of_a_running_trial_is_known_after_it(path):
     assert study.history.text("wish", 0) == "hold"
     assert study.ask().number == 1
     assert other.sync().history.text("wish", 0) == "hold"
+
+
+def test_a_trial_that_goes_on_in_place_while_orders_come_in_is_still_its_own(path):
+    study = tn.Study(SPACE, study=path, seed=0, schedule=Rungs())
+    trial = study.ask()
+    session, asked = study._session, study._session.store.orders
+
+    def paused_just_then(*args):
+        study.tell(trial)
+        orders = asked(*args)
+        again = study.ask()
+        assert again.number == trial.number
+        trial.go_on_as(again)
+        return orders
+
+    steps = trial.steps(9)
+    for _ in range(2):
+        next(steps)
+        trial.report(0.5)
+        trial.save({"w": 1})
+    assert trial.should_stop()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(session.store, "orders", paused_just_then)
+        session.listen()
+    assert trial.verdict is None
+    assert trial.claim.attempt == 2
+    assert not trial.told

@@ -612,7 +612,7 @@ class Session:
     def listen(self) -> None:
         """Hear once what is wanted of the study, and of the trials that run here."""
         with self.lock:
-            before = [trial for trial in self.live.values() if trial.leased and not trial.told]
+            before = [(trial, trial.claim) for trial in self.live.values() if trial.leased and not trial.told]
         orders = self.store.orders(self.name, self.worker)
         with self.lock:
             if orders.trials.keys() - self.live.keys() - self._held.keys():
@@ -620,8 +620,9 @@ class Session:
             self.wish, self.leader = orders.wish, orders.leader
             if self._held and time.monotonic() - self._held_at > _HELD:
                 self._release()
-            for trial in before:
-                if trial.verdict is None and self.live.get(trial.number) is trial and not trial.told:
+            for trial, claim in before:  # one that went on in place meanwhile is another attempt
+                same = self.live.get(trial.number) is trial and trial.claim == claim
+                if same and trial.verdict is None and not trial.told:
                     trial.verdict = _verdict(trial, orders)
 
     def _give_back_unknown(self) -> None:

@@ -101,11 +101,14 @@ class KeptStudy:
         if trial.row.ready:
             heapq.heappush(self.queue, trial.row.number)
 
-    def first_ready(self) -> Kept | None:
-        """The first trial that any worker may run."""
-        while self.queue and not self.trials[self.queue[0]].row.ready:
-            heapq.heappop(self.queue)
-        return self.trials[self.queue[0]] if self.queue and self.wish is None else None
+    def first_ready(self, n: int) -> list[Kept]:
+        """Up to `n` trials that any worker may run, the first by number; they are in the queue no more."""
+        found = dict[int, Kept]()
+        while self.queue and self.wish is None and len(found) < n:
+            number = heapq.heappop(self.queue)
+            if self.trials[number].row.ready:
+                found[number] = self.trials[number]  # once, though it may have come in twice
+        return list(found.values())
 
     def release(self, trial: Kept) -> None:
         """Make ready again what was claimed and has not started."""

@@ -121,11 +121,12 @@ class MemoryStore:
     def claim_ready(self, name: str, worker: str | None, n: int = 1) -> list[tuple[Claim, Row]]:
         with self._lock:
             study, claimed = self._one(name), list[tuple[Claim, Row]]()
-            while len(claimed) < n and (trial := study.first_ready()) is not None:
+            for trial in study.first_ready(n):
                 row = trial.row
                 fresh = not row.attempt and not row.past
                 if claimed and not fresh:
-                    break
+                    study.wait(trial)
+                    continue
                 rev = study.bump()
                 if fresh:  # it has waited for its first start since that was decided: `begun` says it
                     row.rev, row.state, row.attempt = rev, State.RUNNING, 1

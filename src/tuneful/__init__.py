@@ -12,8 +12,9 @@ Say what can vary and what good means; it finds the best setting in few and shor
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tuneful.homes import importing
 
 if TYPE_CHECKING:
     from tuneful import executors as executors
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Where each public name lives; it is imported when it is first used.
-_HOMES = {
+_HOMES: dict[str, str | None] = {
     **dict.fromkeys(("Bool", "Choice", "Float", "Int", "Log", "Repeat", "Space", "Switch", "When"), "space"),
     **dict.fromkeys(("LogNormal", "Normal"), "space.beliefs"),
     **dict.fromkeys(("History", "State"), "history"),
@@ -68,21 +69,12 @@ _HOMES = {
         ),
         "errors",
     ),
+    **dict.fromkeys(("executors", "pruners", "schedulers", "searchers", "testing")),
 }
-_PACKAGES = ("executors", "pruners", "schedulers", "searchers", "testing")
 
-__all__ = sorted([*_HOMES, *_PACKAGES])  # noqa: PLE0605 - a list of strings
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of strings
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(f"tuneful.{_HOMES[name]}"), name)
-    elif name in _PACKAGES:
-        value = importlib.import_module(f"tuneful.{name}")
-    else:
-        raise AttributeError(f"module 'tuneful' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+__getattr__ = importing(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tuneful.homes import importing
 
 if TYPE_CHECKING:
     from tuneful.searchers.auto import Auto as Auto
@@ -41,10 +42,4 @@ _HOMES = {
 
 __all__ = list(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tuneful.searchers' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"tuneful.searchers.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = importing(__name__, _HOMES)
